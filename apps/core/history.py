@@ -1,0 +1,97 @@
+"""Every tracked model keeps its history signed with actor, source, reason and request id."""
+
+from typing import Any
+
+from django.db import connection, models
+from django.db.models import Func, Max, Q
+from django.utils.translation import gettext_lazy as _
+from simple_history.models import HistoricalRecords
+
+from apps.core.context import current_request_id, current_source, signature
+
+DOORS = {
+    "admin": _("office page"),
+    "api": _("API"),
+    "scan": _("scan"),
+    "hand": _("scan entered by hand"),
+    "import": _("import"),
+    "job": _("background job"),
+    "command": _("command"),
+}
+
+
+def door_of(source: str) -> str:
+    """Where a change came from, in the reader's language."""
+    return str(DOORS.get(source, source))
+
+
+class Signed(models.Model):
+    """What a history row says beside the values: the door and the request that the change came through."""
+
+    source = models.CharField(_("source"), max_length=16, default=current_source)
+    request_id = models.CharField(_("request id"), max_length=64, default=current_request_id, db_index=True)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def door(self) -> str:
+        return door_of(self.source)
+
+
+class TransactionNumber(Func):
+    """The number of the transaction that writes the row; 0 on SQLite, whose writers come one after the other."""
+
+    output_field = models.BigIntegerField()
+
+    def as_sqlite(self, *_: Any, **__: Any) -> tuple[str, list]:
+        return "0", []
+
+    def as_postgresql(self, *_: Any, **__: Any) -> tuple[str, list]:
+        return "(pg_current_xact_id()::text::bigint)", []
+
+
+class SignedInOrder(Signed):
+    """Rows that a reader follows in the order of their commits (`place_of`): keys alone are given out before it."""
+
+    transaction = models.BigIntegerField(editable=False, db_index=True, db_default=TransactionNumber())
+
+    class Meta:
+        abstract = True
+
+
+def place_of(*histories: Any) -> list[int]:
+    """Up to where each of these histories can be read now, such that no row will ever be added before it.
+
+    PostgreSQL: the oldest transaction that still writes; whatever is below has ended, and what it wrote is seen by the next
+    query. SQLite: the last key of each, since its writers come one after the other. One query, on SQLite one each.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+            return [cursor.fetchone()[0]] * len(histories)
+    return [history.order_by().aggregate(last=Max("history_id"))["last"] or 0 for history in histories]
+
+
+def before(place: int) -> Q:
+    """The rows of a history before a place of `place_of`."""
+    return Q(transaction__lt=place) if connection.vendor == "postgresql" else Q(history_id__lte=place)
+
+
+def since(place: int) -> Q:
+    """The rows of a history from a place of `place_of` on."""
+    return Q(transaction__gte=place) if connection.vendor == "postgresql" else Q(history_id__gt=place)
+
+
+def _actor(instance: Any, request: Any = None, **_: Any) -> Any:
+    return signature().actor
+
+
+class Tracked(HistoricalRecords):
+    """`history = Tracked()` on a model."""
+
+    def __init__(self, *, in_commit_order: bool = False, **kwargs: Any) -> None:
+        super().__init__(bases=(SignedInOrder if in_commit_order else Signed,), get_user=_actor, **kwargs)
+
+    def get_change_reason_for_object(self, instance: Any, history_type: str, using: Any) -> str | None:
+        return signature().reason or None

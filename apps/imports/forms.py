@@ -1,0 +1,28 @@
+"""The form that takes a file in."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminFileFieldWidget
+
+from apps.imports.base import OptionsForm
+from apps.imports.registry import Kind
+
+
+class UploadForm(forms.Form):
+    """The file. Whether it is a safe one is for the service to say."""
+
+    file = forms.FileField(
+        label=_("File"),
+        allow_empty_file=True,
+        max_length=255,
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".xlsx,.csv,.txt,.tsv"}),
+        help_text=_("A workbook (.xlsx) or a table as text (.csv); at most 20 MB and 2,000 rows. English or Chinese headers."),
+        error_messages={"max_length": _("The name of the file is too long. Give it a shorter one.")},
+    )
+
+
+def options_forms(kind: Kind, *args: Any, by: Any) -> list[OptionsForm]:
+    """What the resources of `kind` ask beside the file."""
+    return [resource.options_form(*args, by=by) for resource in kind.resources if resource.options_form]

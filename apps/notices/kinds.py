@@ -1,0 +1,20 @@
+"""What a notice can say. Parameters carry numbers and reasons only: the link asks for the right to see more."""
+
+from django.utils.translation import gettext_lazy as _
+
+KINDS = {
+    "order_submitted": _("Order %(number)s waits for your approval."),
+    "order_approved": _("Order %(number)s was approved."),
+    "order_rejected": _("Order %(number)s was rejected: %(reason)s"),
+    "order_held": _("Order %(number)s is on hold: %(reason)s"),
+    "order_resumed": _("Order %(number)s goes on."),
+    "order_cancelled": _("Order %(number)s was cancelled: %(reason)s"),
+    "order_completed": _("Order %(number)s is completed."),
+    "order_reopened": _("Order %(number)s was opened again: %(reason)s"),
+    "task_assigned": _("Task %(number)s of order %(order)s is yours."),
+    "task_taken_away": _("Task %(number)s of order %(order)s is no longer yours: %(reason)s"),
+    "task_undispatched": _("Task %(number)s of order %(order)s has no department. Add a rule or assign it."),
+    "task_overrun": _("Task %(number)s of order %(order)s is %(percent)s %% over plan."),
+    "scan_held": _("A late scan on task %(number)s of order %(order)s waits for your decision."),
+    "import_applied": _("Import %(run)s is applied: %(rows)s rows."),
+}

@@ -1,0 +1,278 @@
+"""What can be wrong with an installation, each with the way to mend it. `manage.py doctor` and `/health/ready/` ask here."""
+
+import shutil
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache as remembered
+from pathlib import Path
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.cache import cache
+from django.core.checks import Error, run_checks
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+from django.utils.timesince import timesince
+from django_q.conf import Conf
+from django_q.models import Failure, OrmQ
+
+from apps.accounts.roles import ROLES
+from apps.catalog.models import Process
+from apps.core.models import Heartbeat
+from apps.ops import schedules
+from apps.ops.messages import Catalogue
+
+START_WORKER = "Start it with: python manage.py worker"
+BEAT_LIMIT = timedelta(minutes=3)
+QUEUE_LIMIT = timedelta(minutes=2)
+SAFE_SQLITE = (3, 51, 3)  # the first release without the rare "WAL-reset" corruption
+GIGABYTE = 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`level` is ok, warn or error; `fix` is the sentence that says what to do."""
+
+    level: str
+    text: str
+    fix: str = ""
+
+
+def ok(text: str) -> Finding:
+    return Finding("ok", text)
+
+
+def warn(text: str, fix: str) -> Finding:
+    return Finding("warn", text, fix)
+
+
+def error(text: str, fix: str) -> Finding:
+    return Finding("error", text, fix)
+
+
+def database() -> Finding:
+    """Does it answer?"""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return ok(f"{connection.vendor} answers.")
+
+
+@remembered
+def _known_migrations() -> frozenset[tuple[str, str]]:
+    """Every migration that this code brings. Read from the disk once in a process."""
+    return frozenset(MigrationLoader(None).disk_migrations)
+
+
+def migrations() -> Finding:
+    """Does the database have the tables of this code? One query, or two."""
+    applied = set(MigrationRecorder(connection).applied_migrations())
+    if missing := sorted(_known_migrations() - applied):
+        return error(f"{len(missing)} migrations are not applied, as {'.'.join(missing[0])}.", "Run: python manage.py migrate")
+    return ok("Every migration is applied.")
+
+
+def system_checks() -> Finding:
+    """Django's own checks and ours: among them the options of the database and of the queue."""
+    if found := [message for message in run_checks(include_deployment_checks=False) if message.level >= Error("").level]:
+        return error(f"{found[0].id}: {found[0].msg}", str(found[0].hint or "Run: python manage.py check"))
+    return ok("Every system check passes.")
+
+
+def sqlite_file() -> Finding:
+    """Are the options that make SQLite safe under parallel writers in force?"""
+    if connection.vendor != "sqlite":
+        return ok("The database is not SQLite.")
+    with connection.cursor() as cursor:
+        values = {}
+        for pragma in ("journal_mode", "foreign_keys", "busy_timeout"):
+            cursor.execute(f"PRAGMA {pragma}")
+            values[pragma] = cursor.fetchone()[0]
+    if values["journal_mode"] not in ("wal", "memory"):
+        return error("The SQLite file is not in WAL mode.", "Keep it on a local disk: WAL does not work on network file systems.")
+    if values["foreign_keys"] != 1 or values["busy_timeout"] < 20_000:
+        return error("SQLite does not check foreign keys, or waits less than 20 s for a lock.", "Restore the options in project/env.py.")
+    if sqlite3.sqlite_version_info < SAFE_SQLITE:
+        return warn(
+            f"SQLite {sqlite3.sqlite_version} has a very rare fault in WAL mode.",
+            f"Use SQLite {'.'.join(map(str, SAFE_SQLITE))} or newer when the system offers it, and keep backups.",
+        )
+    return ok(f"SQLite {sqlite3.sqlite_version} is set up for parallel writers.")
+
+
+def postgresql_connection() -> Finding:
+    """Is the connection kept, checked, limited in time, and protected on its way?"""
+    if connection.vendor != "postgresql":
+        return ok("The database is not PostgreSQL.")
+    values, options = connection.settings_dict, connection.settings_dict["OPTIONS"]
+    if not values["CONN_HEALTH_CHECKS"] or not options.get("connect_timeout"):
+        return error("Connections are not checked, or wait without end.", "Restore the options in project/env.py.")
+    if not values["CONN_MAX_AGE"] and "pool" not in options:
+        return warn("Every request opens a connection.", "Unset DATABASE_CONN_MAX_AGE: the default keeps them for 600 s.")
+    if values["HOST"] not in ("", "localhost", "127.0.0.1", "::1") and options.get("sslmode") not in (
+        "require",
+        "verify-ca",
+        "verify-full",
+    ):
+        return warn("The way to PostgreSQL is not encrypted for certain.", "Set POSTGRES_SSLMODE=verify-full, or require.")
+    return ok("Connections are kept, checked and limited in time.")
+
+
+def clock() -> Finding:
+    """Do this machine and the database agree on the time? Locks and due dates depend on it."""
+    if connection.vendor != "postgresql":
+        return ok("The database is on this machine's clock.")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        theirs: datetime = cursor.fetchone()[0]
+    apart = abs((timezone.now() - theirs).total_seconds())
+    if apart > 2:
+        finding = error if apart > 30 else warn
+        return finding(f"This machine and the database are {apart:.0f} s apart.", "Let both follow the same time server (NTP).")
+    return ok("This machine and the database agree on the time.")
+
+
+def worker() -> Finding:
+    """How long ago did a job last go through the queue?"""
+    beat = Heartbeat.objects.filter(name="worker").values_list("beat_at", flat=True).first()
+    if beat is None:
+        return error("The worker has never run.", START_WORKER)
+    if timezone.now() - beat > BEAT_LIMIT:
+        return error(f"The worker's last sign of life is {timesince(beat)} old.", START_WORKER)
+    return ok("The worker runs.")
+
+
+def queue() -> Finding:
+    """How long has the oldest due row waited?"""
+    due = OrmQ.objects.filter(key=Conf.CLUSTER_NAME, lock__lt=timezone.now()).order_by("lock").values_list("lock", flat=True).first()
+    if due and timezone.now() - due > QUEUE_LIMIT:
+        return error(f"The oldest job has waited {timesince(due)}.", "See whether the worker runs, or give it more: DOCKET_WORKERS.")
+    return ok("No job waits for long.")
+
+
+def undecodable_jobs() -> Finding:
+    """Rows that another secret key signed are thrown away by the cluster without a word."""
+    newest = OrmQ.objects.order_by("-pk")[:1000]
+    if lost := [row.pk for row in newest if row.task_id().startswith("*")]:
+        return error(
+            f"{len(lost)} waiting jobs cannot be read, as row {lost[0]}: the secret key has changed.",
+            "Nothing needs doing: the sweepers find their work again. Next time, empty the queue before a new key.",
+        )
+    return ok("Every waiting job can be read.")
+
+
+def failed_jobs() -> Finding:
+    """Jobs that ended badly in the last day."""
+    failed = Failure.objects.filter(stopped__gt=timezone.now() - timedelta(days=1)).values_list("name", flat=True)
+    if names := sorted(set(failed)):
+        return warn(f"{len(names)} jobs failed in the last day, as {names[0]}.", "Search the log for 'docket.jobs' and the job's name.")
+    return ok("No job failed in the last day.")
+
+
+def periodic_jobs() -> Finding:
+    """Are the schedules those of this code?"""
+    if names := schedules.differences():
+        return error(f"The schedule {names[0]} is missing or not as it should be.", "Restart the worker: it writes them at its start.")
+    return ok("Every schedule is as it should be.")
+
+
+def roles() -> Finding:
+    """Has each role its group?"""
+    there = set(Group.objects.values_list("name", flat=True))
+    if missing := [str(name) for name in ROLES if name not in there]:
+        return error(f"The role {missing[0]} has no group.", "Run: python manage.py prepare")
+    return ok("Every role has its group.")
+
+
+def presets() -> Finding:
+    """Are the processes of the trade there?"""
+    if not Process.objects.exists():
+        return warn("There are no processes, so no order can be planned.", "Run: python manage.py seed_presets, or enter your own.")
+    return ok("There are processes.")
+
+
+def ledger() -> Finding:
+    """Does the database itself keep the event ledger from being changed?"""
+    table = apps.get_model("workorders", "WorkEvent")._meta.db_table
+    ask = {
+        "sqlite": "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s",
+        "postgresql": "SELECT count(*) FROM pg_trigger WHERE tgrelid = %s::regclass AND NOT tgisinternal AND tgenabled <> 'D'",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(ask[connection.vendor], [table])
+        if not cursor.fetchone()[0]:
+            return error("The event ledger is not protected in the database.", "Restore its triggers: migrate workorders back and forth.")
+    return ok("The event ledger is protected.")
+
+
+def secret_key() -> Finding:
+    """Long enough to stand for years?"""
+    if len(settings.SECRET_KEY) < 50:
+        return warn("The secret key is shorter than 50 characters.", "Set a longer DJANGO_SECRET_KEY; keep the old one as a fallback.")
+    return ok("The secret key is long.")
+
+
+def cache_works() -> Finding:
+    """Does what is written come back?"""
+    mark = timezone.now().isoformat()
+    cache.set("doctor", mark, 60)
+    if cache.get("doctor") != mark:
+        return warn("The cache does not keep what is written: pages are slower.", "See whether REDIS_URL answers, or the disk is full.")
+    return ok("The cache works.")
+
+
+def folders() -> Finding:
+    """Can uploads be written, and read by nobody else?"""
+    private = Path(settings.STORAGES["private"]["OPTIONS"]["location"])
+    if not private.is_dir():
+        return error(f"The folder {private} is missing.", "Run: python manage.py prepare")
+    if stat.S_IMODE(private.stat().st_mode) & 0o077:
+        return error(f"Other users of this machine can look into {private}.", f"Run: chmod 700 {private}")
+    try:
+        with tempfile.TemporaryFile(dir=private):
+            return ok("Uploads are written where only the server reads.")
+    except OSError as problem:
+        return error(f"{private} cannot be written: {problem.strerror}.", "Give the folder to the user that runs Docket.")
+
+
+def disk() -> Finding:
+    """Is there room?"""
+    free = shutil.disk_usage(settings.VAR_DIR).free
+    if free < GIGABYTE:
+        finding = error if free < GIGABYTE / 10 else warn
+        return finding(f"{free // 1024**2} MB are free for {settings.VAR_DIR}.", "Free some space, or move DOCKET_VAR_DIR.")
+    return ok(f"{free // GIGABYTE} GB are free.")
+
+
+def translations() -> Finding:
+    """Are the compiled texts there, and not older than their source?"""
+    if stale := [catalogue.locale for catalogue in Catalogue.all() if catalogue.is_stale()]:
+        return warn(f"The texts of {stale[0]} are not compiled.", "Run: python manage.py messages --compile")
+    return ok("Every translation is compiled.")
+
+
+CHECKS: tuple[Callable[[], Finding], ...] = (
+    database, migrations, system_checks, sqlite_file, postgresql_connection, clock, worker, queue, undecodable_jobs, failed_jobs,
+    periodic_jobs, roles, presets, ledger, secret_key, cache_works, folders, disk, translations,
+)  # fmt: skip
+READINESS: tuple[Callable[[], Finding], ...] = (database, migrations, worker, queue)
+
+
+def findings(checks: tuple[Callable[[], Finding], ...] = CHECKS) -> Iterator[tuple[str, Finding]]:
+    """Each check's name with what it found. A database that does not answer is a finding, not an exception."""
+    for check in checks:
+        try:
+            yield check.__name__, check()
+        except (DatabaseError, InterfaceError) as problem:
+            # Only the kind: the text of a driver's error can hold the address and the user.
+            kind = type(problem).__name__
+            if check is database:
+                yield check.__name__, error(f"The database does not answer ({kind}).", "Start it, and see DATABASE_URL.")
+            else:
+                yield check.__name__, error(f"The database could not say ({kind}).", "Mend what is named above first.")

@@ -1,0 +1,51 @@
+"""The only list of periodic jobs. `sync` makes the queue's table agree with it."""
+
+from dataclasses import dataclass
+
+from django.utils import timezone
+from django_q.models import Schedule
+
+from apps.core.jobs import RUN
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """A job that runs every `minutes`, or at the times of a `cron` line (in the site's time zone)."""
+
+    job: str
+    minutes: int | None = None
+    cron: str | None = None
+
+    @property
+    def row(self) -> dict:
+        """The values of its Schedule row, except when it runs next."""
+        kind = Schedule.CRON if self.cron else Schedule.MINUTES
+        return {"func": RUN, "args": repr(self.job), "schedule_type": kind, "minutes": self.minutes, "cron": self.cron, "repeats": -1}
+
+
+PERIODIC = (
+    Periodic("workorders.sweep", minutes=1),
+    Periodic("workorders.expire_shares", minutes=10),
+    Periodic("scanning.sweep", minutes=2),
+    Periodic("ops.give_up", minutes=10),
+    Periodic("core.purge", cron="20 3 * * *"),
+    Periodic("imports.purge", minutes=60),
+)
+
+
+def differences() -> list[str]:
+    """The names of the schedules that are missing, changed or ours no longer. One query."""
+    rows = {row["name"]: row for row in Schedule.objects.filter(func=RUN).values("name", *PERIODIC[0].row)}
+    wanted = {periodic.job: {"name": periodic.job, **periodic.row} for periodic in PERIODIC}
+    return sorted(name for name in wanted.keys() | rows.keys() if wanted.get(name) != rows.get(name))
+
+
+def sync() -> list[str]:
+    """Write the list into the queue's table; a schedule that stays as it was keeps its next run. Says which ones changed."""
+    changed = differences()
+    wanted = {periodic.job: periodic for periodic in PERIODIC}
+    for name in changed:
+        Schedule.objects.filter(func=RUN, name=name).delete()
+        if name in wanted:
+            Schedule.objects.create(name=name, next_run=timezone.now(), **wanted[name].row)
+    return changed

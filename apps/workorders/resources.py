@@ -1,0 +1,350 @@
+"""How orders come in from tables: each row is a line, rows with the same external number and customer are one order."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSingleDateWidget
+
+from apps.accounts.access import access_of
+from apps.accounts.models import User
+from apps.accounts.roles import Role
+from apps.catalog.models import Customer, Product
+from apps.core.errors import InvalidInput, RuleError
+from apps.core.reading import (
+    is_blank,
+    label_words,
+    plain,
+    read_choice,
+    read_colours,
+    read_date,
+    read_quantity,
+    read_text,
+    read_unit,
+    shown,
+    unknown,
+)
+from apps.imports.base import Column, OptionsForm, Planned, ServiceResource
+from apps.imports.registry import register
+from apps.workorders.models import MOST, OrderLine, PrintingType, WorkOrder
+from apps.workorders.services import create_order
+from apps.workorders.states import OrderStatus, Priority
+
+MOST_INSTRUCTIONS = WorkOrder._meta.get_field("instructions").max_length
+PRIORITIES = {
+    "低": Priority.LOW, "普通": Priority.NORMAL, "高": Priority.HIGH, "紧急": Priority.URGENT,
+    "一般": Priority.NORMAL, "正常": Priority.NORMAL, "加急": Priority.URGENT,
+    "low": Priority.LOW, "normal": Priority.NORMAL, "high": Priority.HIGH, "urgent": Priority.URGENT,
+}  # fmt: skip
+PRINTING = {
+    "无": PrintingType.NONE, "不印刷": PrintingType.NONE, "正面": PrintingType.FRONT, "单面": PrintingType.FRONT, "反面": PrintingType.BACK,
+    "背面": PrintingType.BACK, "自反": PrintingType.WORK_AND_TURN, "反咬口": PrintingType.WORK_AND_TUMBLE, "套版": PrintingType.REGISTER,
+    "none": PrintingType.NONE, "front": PrintingType.FRONT, "back": PrintingType.BACK, "work and turn": PrintingType.WORK_AND_TURN,
+    "work-and-turn": PrintingType.WORK_AND_TURN, "work and tumble": PrintingType.WORK_AND_TUMBLE,
+    "work-and-tumble": PrintingType.WORK_AND_TUMBLE, "register": PrintingType.REGISTER,
+}  # fmt: skip
+
+
+def _words_for(choices: Any, written: dict[str, Any]) -> dict[str, Any]:
+    """The labels, then what offices write."""
+    return label_words(choices) | written
+
+
+def makers() -> Any:
+    """Who can be named as the maker of imported orders."""
+    return User.objects.with_role(Role.MAKER)
+
+
+class OrderOptions(OptionsForm):
+    """Who completes the orders, and the day that dates without a year follow."""
+
+    maker = forms.ModelChoiceField(
+        label=gettext_lazy("Maker"), queryset=User.objects.none(), widget=UnfoldAdminSelectWidget,
+        help_text=gettext_lazy("Who completes and submits these orders."),
+    )  # fmt: skip
+    order_date = forms.DateField(
+        label=gettext_lazy("Order date"), widget=UnfoldAdminSingleDateWidget,
+        help_text=gettext_lazy("For rows that name none. No due date may be before it."),
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["maker"].queryset = makers()
+        self.fields["order_date"].initial = timezone.localdate
+        is_maker = access_of(self.by).is_(Role.MAKER)
+        self.fields["maker"].initial = self.by.pk if is_maker else makers().values_list("pk", flat=True).first()
+
+    def stored(self) -> dict[str, Any]:
+        return {"maker": self.cleaned_data["maker"].pk, "order_date": self.cleaned_data["order_date"].isoformat()}
+
+
+@dataclass
+class OrderRow:
+    """One row as read. What is about the whole order may stand in any row of it."""
+
+    row: int
+    external_number: str = ""
+    customer: Customer | None = None
+    product: Product | None = None
+    product_name: str = ""
+    quantity: int = 0
+    unit: str = ""
+    specification: str = ""
+    order_date: dt.date | None = None
+    due_date: dt.date | None = None
+    priority: int | None = None
+    printing_type: str | None = None
+    colours: tuple[str, str] | None = None
+    notes: str = ""
+
+
+def _customer(resource: "OrderResource", value: Any) -> Customer:
+    found = resource.customers.get(plain(value).casefold())
+    if found is None:
+        raise unknown(value, _("customer"), [customer.name for customer in resource.customers.values()])
+    return found
+
+
+def _product(resource: "OrderResource", value: Any) -> Product:
+    found = resource.products.get(plain(value).casefold())
+    if found is None:
+        raise unknown(value, _("product code"), [product.code for product in resource.products.values()])
+    return found
+
+
+def _text(model: Any, field: str) -> Callable[[Any, Any], str]:
+    most = model._meta.get_field(field).max_length
+    return lambda _resource, value: read_text(value, most)
+
+
+class OrderResource(ServiceResource):
+    """Orders with their lines. All rows of an order are read before it is made."""
+
+    permission = "workorders.import_workorder"
+    sheet_names = ("施工单", "orders", "work orders")
+    options_form = OrderOptions
+
+    external_number = Column(
+        "external_number", gettext_lazy("External no."), "外部单号", "客户单号", "订单号", "external number", "po", "po number",
+        read=_text(WorkOrder, "external_number"),
+    )  # fmt: skip
+    customer = Column("customer", gettext_lazy("Customer"), "客户", "客户名称", "客户编码", "customer code", read=_customer, required=True)
+    product = Column("product", gettext_lazy("Product code"), "产品编码", "产品代码", "编码", "code", read=_product, required=True)
+    product_name = Column("product_name", gettext_lazy("Product name"), "产品名称", "产品", "product", read=_text(Product, "name"))
+    quantity = Column(
+        "quantity",
+        gettext_lazy("Quantity"),
+        "数量",
+        "qty",
+        "订单数量",
+        read=lambda _r, value: read_quantity(value, MOST),
+        required=True,
+        tell=True,
+    )
+    unit = Column("unit", gettext_lazy("Unit"), "单位", read=lambda _r, value: read_unit(value))
+    specification = Column("specification", gettext_lazy("Specification"), "规格", "spec", read=_text(OrderLine, "specification"))
+    order_date = Column(
+        "order_date",
+        gettext_lazy("Order date"),
+        "下单日期",
+        "订单日期",
+        read=lambda resource, value: read_date(value, resource.today),
+        tell=True,
+    )
+    due_date = Column(
+        "due_date", gettext_lazy("Due date"), "交货日期", "交期", "交货期", "delivery date",
+        read=lambda resource, value: read_date(value, resource.today), tell=True,
+    )  # fmt: skip
+    priority = Column(
+        "priority",
+        gettext_lazy("Priority"),
+        "优先级",
+        "紧急程度",
+        read=lambda _r, value: read_choice(value, _words_for(Priority, PRIORITIES), _("priority")),
+    )
+    printing_type = Column(
+        "printing_type", gettext_lazy("Printing"), "印刷形式", "印刷方式", "printing type",
+        read=lambda _r, value: read_choice(value, _words_for(PrintingType, PRINTING), _("kind of printing")),
+    )  # fmt: skip
+    colours = Column("colours", gettext_lazy("Colours"), "颜色", "色数", "colors", read=lambda _r, value: read_colours(value))
+    notes = Column("notes", gettext_lazy("Notes"), "备注", "说明", "remarks", "note", read=lambda _r, value: read_text(value, 1000))
+
+    class Meta:
+        model = WorkOrder
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rows: list[OrderRow] = []
+        given = self.options.get("order_date")
+        self.today = dt.date.fromisoformat(given) if given else timezone.localdate()
+        self.maker = makers().filter(pk=self.options.get("maker")).first()
+
+    def prepare(self, rows: list[dict[str, Any]]) -> None:
+        """Every customer and product in sight, by code and name: two queries."""
+        if self.maker is None:
+            raise InvalidInput(_("Choose who completes these orders."), field="maker", code="unknown")
+        customers = list(Customer.objects.visible_to(self.by).active())
+        self.customers = {plain(key).casefold(): one for one in customers for key in (one.code, one.name)}
+        self.products = {plain(one.code).casefold(): one for one in Product.objects.visible_to(self.by).active()}
+
+    def init_instance(self, row: Any = None) -> OrderRow:
+        return OrderRow(self.row_number)
+
+    def when_blank(self, name: str, row: dict[str, Any]) -> str:
+        called = row.get("product_name")
+        if name == "product" and not is_blank(called):
+            named = [one.code for one in self.products.values() if plain(one.name) == plain(called)]
+            if len(named) == 1:
+                return _("The product code is blank. %(name)s has the code %(code)s: did you mean that?") % {
+                    "name": shown(called),
+                    "code": named[0],
+                }
+        return super().when_blank(name, row)
+
+    def import_instance(self, instance: OrderRow, row: dict[str, Any], **kwargs: Any) -> None:
+        super().import_instance(instance, row, **kwargs)
+        self.rows.append(instance)
+        ordered = instance.order_date or self.today
+        if instance.due_date and instance.due_date < ordered:
+            message = _("%(due)s is before the order date %(ordered)s. Write a later day, or correct the order date.")
+            self.problem(message % {"due": instance.due_date, "ordered": ordered}, column="due_date", value=row.get("due_date"))
+        if instance.product and instance.product_name and plain(instance.product_name) != plain(instance.product.name):
+            message = _("The code %(code)s is %(name)s: the code counts.") % {"code": instance.product.code, "name": instance.product.name}
+            self.problem(message, column="product_name", value=instance.product_name, level="warning")
+
+    def store(self, instance: OrderRow, *, is_new: bool) -> None:
+        """Nothing yet: an order is made when all its rows are read."""
+
+    def finish(self) -> None:
+        groups: dict[Any, list[OrderRow]] = {}
+        for one in self.rows:
+            alone = not one.external_number or one.customer is None
+            groups.setdefault(one.row if alone else (one.external_number, one.customer.pk), []).append(one)
+        present = self._present()
+        for rows in groups.values():
+            self._refuse_repeats(rows, present)
+            if self.is_good(one.row for one in rows):
+                with self.signing(rows[0].row):
+                    try:
+                        self._create(rows)
+                    except RuleError as error:
+                        self.refused(error, rows[0].row)
+
+    def _present(self) -> dict[tuple[str, int], tuple[int, str]]:
+        """Orders that have these external numbers already. The customers are locked, so that no second import runs into this one."""
+        customers = {one.customer.pk for one in self.rows if one.customer}
+        list(Customer.objects.filter(pk__in=customers).locked().values_list("pk"))
+        numbers = {one.external_number for one in self.rows if one.external_number}
+        orders = WorkOrder.objects.filter(external_number__in=numbers, customer__in=customers).exclude(status=OrderStatus.CANCELLED)
+        seen = set(orders.visible_to(self.by).values_list("pk", flat=True))
+        return {
+            (external, customer): number if pk in seen else ""
+            for pk, external, customer, number in orders.values_list("pk", "external_number", "customer", "number")
+        }
+
+    def _refuse_repeats(self, rows: list[OrderRow], present: dict[tuple[str, int], str]) -> None:
+        first = rows[0]
+        number = present.get((first.external_number, first.customer.pk)) if first.customer and first.external_number else None
+        if number is not None:
+            if number:
+                message = _("%(external)s of this customer was entered already, as order %(number)s.")
+            else:
+                message = _("%(external)s of this customer was entered already.")
+            told = message % {"external": first.external_number, "number": number}
+            self.problem(told, row=first.row, column="external_number", value=first.external_number)
+        products: dict[int, int] = {}
+        for one in rows:
+            if one.product and products.setdefault(one.product.pk, one.row) != one.row:
+                message = _("%(product)s stands in row %(row)s of the same order already. Delete one of the two, or add the quantities.")
+                told = message % {"product": one.product.code, "row": products[one.product.pk]}
+                self.problem(told, row=one.row, column="product", value=one.product.code)
+
+    def _create(self, rows: list[OrderRow]) -> None:
+        first = rows[0]
+        process, spots = self._agreed(rows, "colours", "first") or ("", "")
+        order = WorkOrder(
+            external_number=first.external_number,
+            customer=first.customer,
+            maker=self.maker,
+            priority=self._agreed(rows, "priority", "max") or Priority.NORMAL,
+            order_date=self._agreed(rows, "order_date", "first") or self.today,
+            due_date=self._agreed(rows, "due_date", "min"),
+            printing_type=self._agreed(rows, "printing_type", "first") or PrintingType.NONE,
+            process_colours=process,
+            spot_colours=spots,
+            instructions=self._instructions(rows),
+            import_run=self.run,
+        )
+        if order.due_date is None:
+            self.problem(_("No due date: add one before the order is submitted."), row=first.row, column="due_date", level="warning")
+        lines = [
+            OrderLine(
+                product=one.product,
+                quantity=one.quantity,
+                unit=one.unit or one.product.unit,
+                specification=one.specification or one.product.specification,
+            )
+            for one in rows
+        ]
+        order = create_order(order, lines=lines, by=self.by)
+        self._tell(order, rows, lines)
+
+    def _agreed(self, rows: Iterable[OrderRow], name: str, rule: str) -> Any:
+        """What the rows say of the whole order; where they disagree, the rule decides and the plan says so."""
+        given = [(one.row, getattr(one, name)) for one in rows if getattr(one, name) is not None]
+        if not given:
+            return None
+        values = [value for _row, value in given]
+        value = {"first": values[0], "min": min(values), "max": max(values)}[rule]
+        if len(set(values)) > 1:
+            why = {
+                "first": _("The rows of this order disagree: the first one counts, %(value)s."),
+                "min": _("The rows of this order disagree: the earliest counts, %(value)s."),
+                "max": _("The rows of this order disagree: the most urgent counts, %(value)s."),
+            }[rule]
+            self.problem(why % {"value": _words(name, value)}, row=given[0][0], column=name, level="warning")
+        return value
+
+    def _instructions(self, rows: list[OrderRow]) -> str:
+        """The notes of all rows, each once; in an order of several lines each says which line it is about."""
+        noted = [one for one in rows if one.notes]
+        told = [one.notes if len(rows) == 1 else f"{one.product.name}: {one.notes}" for one in noted]
+        text = "\n".join(dict.fromkeys(told))
+        if len(text) > MOST_INSTRUCTIONS:
+            raise InvalidInput(_("The notes of this order are too long together. Shorten them."), field="notes", code="too_long")
+        return text
+
+    def _tell(self, order: WorkOrder, rows: list[OrderRow], lines: list[OrderLine]) -> None:
+        parts = [
+            _("due %(day)s") % {"day": date_format(order.due_date, "Y-m-d")} if order.due_date else _("no due date"),
+            str(order.get_priority_display()),
+            str(order.get_printing_type_display()),
+            order.colours,
+        ]
+        details = [" · ".join(part for part in parts if part)]
+        details += [
+            _("row %(row)s: %(product)s × %(quantity)s %(unit)s")
+            % {"row": one.row, "product": line.product, "quantity": f"{line.quantity:,}", "unit": line.get_unit_display()}
+            for one, line in zip(rows, lines, strict=True)
+        ]
+        label = f"{order.external_number or '–'} · {order.customer.name}"
+        counts = {"lines": len(lines), "quantity": sum(line.quantity for line in lines)}
+        what, address = str(WorkOrder._meta.verbose_name), f"{order._meta.label_lower}:{order.pk}"
+        self.plan.append(Planned(rows[0].row, "create", what, label, details, counts, address, order.number))
+
+
+def _words(name: str, value: Any) -> str:
+    """An agreed value as the plan says it."""
+    choices = {"priority": Priority, "printing_type": PrintingType}.get(name)
+    if choices:
+        return str(choices(value).label)
+    return "+".join(part for part in value if part) if isinstance(value, tuple) else str(value)
+
+
+register("orders", gettext_lazy("Orders with their lines"), OrderResource)

@@ -1,0 +1,327 @@
+"""The verbs of a work order."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.accounts.access import access_of
+from apps.accounts.models import Membership, User
+from apps.accounts.roles import Role
+from apps.catalog.models import Customer, Tool
+from apps.core.context import acting
+from apps.core.errors import InvalidInput, RuleError, StaleEdit
+from apps.core.jobs import enqueue
+from apps.core.validation import validated
+from apps.notices.services import notify
+from apps.workorders.checks import problems_before_submit
+from apps.workorders.generation import default_runs, regenerate
+from apps.workorders.models import OrderLine, OrderMaterial, Task, WorkOrder
+from apps.workorders.moves import require_order
+from apps.workorders.numbering import take_number
+from apps.workorders.services.locking import lock_order, reason_text
+from apps.workorders.services.rollup import end_step, roll_up_order
+from apps.workorders.states import ORDER_RUNNING, STEP_ENDED, TASK_ENDED, OrderStatus, TaskStatus
+from apps.workorders.transitions import _apply, record, refuse_unless_possible
+
+# What an edit may set; everything else is a verb's.
+FIELDS = (
+    "external_number", "customer_id", "maker_id", "priority", "order_date", "due_date", "run_quantity", "allowance", "over_tolerance",
+    "under_tolerance", "route_id", "steps_text", "printing_type", "process_colours", "spot_colours", "ups", "instructions",
+)  # fmt: skip
+
+
+def create_order(
+    order: WorkOrder, *, lines: Sequence[OrderLine], materials: Sequence[OrderMaterial] = (), tools: Iterable[Tool] = (), by: Any
+) -> WorkOrder:
+    """Save an unsaved order with its parts as a draft: number, steps and draft tasks at once.
+
+    Without `tools` it takes the newest confirmed ones of its products; without a run quantity, what its lines need.
+    Raises InvalidInput with every field that is wrong. Nothing is saved then.
+    """
+    with acting(by):
+        if not (by.is_superuser or access_of(by).has("workorders.add_workorder")):
+            raise PermissionDenied(_("You may not create orders. Ask a maker or a supervisor."))
+        order.created_by = by
+        if order.maker is None and access_of(by).roles & {Role.MAKER, Role.SALESPERSON}:
+            order.maker = by
+        order.run_quantity = order.run_quantity or default_runs(lines, order.ups or 1)
+        _check_choices(order, by=by)
+        validated(order, exclude=["number", "created_by"])
+        order.number = take_number(timezone.localdate())
+        order.save(force_insert=True)
+        _write_parts(order, lines, OrderLine)
+        _write_parts(order, materials, OrderMaterial)
+        order.tools.set(list(tools) or newest_tools(order, lines))
+        regenerate(order, by=by)
+        record(order, "copy" if order.copied_from_id else "create", by=by, to_status=OrderStatus.DRAFT)
+        return order
+
+
+def newest_tools(order: WorkOrder, lines: Sequence[OrderLine]) -> list[Tool]:
+    """The newest confirmed revision of each tool of the lines' products: the customer's own and the shop's. One query."""
+    newest: dict[tuple[str, str], Tool] = {}
+    serving = Tool.objects.confirmed().filter(is_active=True, products__in=[line.product_id for line in lines])
+    for tool in serving.order_by("revision").distinct():
+        if tool.customer_id in (None, order.customer_id):
+            newest[tool.kind, tool.code] = tool
+    return list(newest.values())
+
+
+def _check_choices(order: WorkOrder, *, by: Any) -> None:
+    """What the order points to must be in sight of `by`; who is out of sight reads as absent."""
+    if order.customer_id and not Customer.objects.visible_to(by).filter(pk=order.customer_id).exists():
+        raise InvalidInput(_("There is no such customer. Choose one from the list."), field="customer", code="unknown")
+    if order.maker_id and order.maker_id != by.pk:
+        people = User.objects.filter(pk=order.maker_id, is_active=True, groups__name__in=[Role.MAKER, Role.SALESPERSON, Role.SUPERVISOR])
+        if not people.exists():
+            raise InvalidInput(_("This person does not make orders. Choose a maker."), field="maker", code="unknown")
+
+
+def _write_parts(order: WorkOrder, parts: Sequence[Any], model: Any) -> None:
+    """Save `parts` as all of the order's parts of that model: those with a pk are changed, others added, missing ones removed."""
+    present = {part.pk: part for part in model.objects.filter(order=order)} if order.pk else {}
+    for part in parts:
+        if part.pk and part.pk not in present:
+            raise InvalidInput(_("A line of the form belongs to another order. Load the page again."), code="foreign_part")
+        part.order = order
+        validated(part, exclude=["order"])
+    kept = {part.pk for part in parts if part.pk}
+    for pk in present.keys() - kept:
+        present[pk].delete()
+    for part in parts:
+        if part.pk is None or _differs(part, present[part.pk]):
+            part.save()
+
+
+def _differs(part: Any, stored: Any) -> bool:
+    names = [field.attname for field in part._meta.concrete_fields if field.name not in ("version", "order")]
+    return any(getattr(part, name) != getattr(stored, name) for name in names)
+
+
+def revise_order(
+    order: WorkOrder,
+    *,
+    lines: Sequence[OrderLine] | None = None,
+    materials: Sequence[OrderMaterial] | None = None,
+    tools: Iterable[Tool] | None = None,
+    by: Any,
+    version: int | None = None,
+) -> WorkOrder:
+    """Save an edited draft or rejected order and bring its tasks in line. None leaves a list of parts as it is.
+
+    `order` carries the new values; `version` is what the editor saw. Raises StaleEdit when somebody saved in between.
+    """
+    with acting(by):
+        fresh = lock_order(order, by=by)
+        require_order(by, "edit", fresh)
+        if not fresh.is_editable:
+            refuse_unless_possible(fresh, "submit")
+        if version is not None and fresh.version != version:
+            raise StaleEdit(_("Order %(number)s was changed meanwhile. Look at the change and save again.") % {"number": fresh.number})
+        before = {name: getattr(fresh, name) for name in FIELDS}
+        old_lines = list(fresh.lines.all())
+        computed = fresh.run_quantity == default_runs(old_lines, fresh.ups)
+        for name in FIELDS:
+            setattr(fresh, name, getattr(order, name))
+        new_lines = old_lines if lines is None else list(lines)
+        if not fresh.run_quantity or (computed and fresh.run_quantity == before["run_quantity"]):
+            fresh.run_quantity = default_runs(new_lines, fresh.ups or 1)
+        if fresh.customer_id != before["customer_id"] or fresh.maker_id != before["maker_id"]:
+            _check_choices(fresh, by=by)
+        validated(fresh, exclude=["number", "created_by"])
+        if lines is not None:
+            _write_parts(fresh, new_lines, OrderLine)
+        if materials is not None:
+            _write_parts(fresh, list(materials), OrderMaterial)
+        if tools is not None:
+            fresh.tools.set(tools)
+        fresh.revision += 1
+        fresh.save()
+        regenerate(fresh, by=by)
+        changed = {
+            name.removesuffix("_id"): [str(before[name]), str(getattr(fresh, name))]
+            for name in FIELDS
+            if getattr(fresh, name) != before[name]
+        }
+        record(fresh, "revise", by=by, data={"changed": changed, "revision": fresh.revision})
+        return fresh
+
+
+def copy_order(order: WorkOrder, *, by: Any) -> WorkOrder:
+    """A new draft with the same lines, materials and tools: a repeat job. Dates start anew; newer confirmed tools replace old ones."""
+    with acting(by):
+        source = lock_order(order, by=by)
+        require_order(by, "copy", source)
+        values = {name: getattr(source, name) for name in FIELDS if name not in ("external_number", "due_date", "order_date", "maker_id")}
+        lines = [
+            OrderLine(product=line.product, quantity=line.quantity, unit=line.unit, specification=line.specification, notes=line.notes)
+            for line in source.lines.select_related("product")
+        ]
+        materials = [
+            OrderMaterial(name=one.name, size=one.size, amount=one.amount, unit=one.unit, needs_cutting=one.needs_cutting)
+            for one in source.materials.all()
+        ]
+        tools = {(tool.kind, tool.code): tool for tool in source.tools.all()}
+        tools |= {(tool.kind, tool.code): tool for tool in newest_tools(source, lines)}
+        maker = None if access_of(by).roles & {Role.MAKER, Role.SALESPERSON} else source.maker
+        return create_order(
+            WorkOrder(**values, maker=maker, copied_from=source), lines=lines, materials=materials, tools=tools.values(), by=by
+        )
+
+
+def delete_order(order: WorkOrder, *, by: Any) -> None:
+    """Delete a draft or rejected order. Its events and history stay."""
+    with acting(by):
+        fresh = lock_order(order, by=by)
+        require_order(by, "delete", fresh)
+        if not fresh.is_editable:
+            refuse_unless_possible(fresh, "submit")
+        record(fresh, "delete", by=by, from_status=fresh.status)
+        fresh.delete()
+
+
+def submit_order(order: WorkOrder, *, by: Any) -> WorkOrder:
+    """Hand the order over for approval. Raises InvalidInput with everything that is missing."""
+    with acting(by):
+        fresh = lock_order(order, by=by)
+        require_order(by, "submit", fresh)
+        refuse_unless_possible(fresh, "submit")
+        regenerate(fresh, by=by)
+        problems = problems_before_submit(fresh)
+        if problems:
+            raise InvalidInput(problems=problems, code="incomplete")
+        _apply(fresh, "submit", OrderStatus.SUBMITTED, by=by, submitted_by=by, submitted_at=timezone.now())
+        notify(_deciders(fresh), "order_submitted", url=fresh.get_absolute_url(), number=fresh.number)
+        return fresh
+
+
+def _deciders(order: WorkOrder) -> set[int]:
+    """Who is asked to approve: the customer's salesperson, or, where that is the maker himself, the leads of its departments."""
+    own = {order.maker_id, order.submitted_by_id}
+    salesperson = {order.customer.salesperson_id} - own - {None}
+    return salesperson or _leads(order) - own
+
+
+def _leads(order: WorkOrder) -> set[int]:
+    departments = order.tasks.exclude(department=None).values("department")
+    return set(Membership.objects.leading(departments).values_list("user", flat=True))
+
+
+def _concerned(order: WorkOrder) -> set[int | None]:
+    return {order.maker_id, order.created_by_id, order.customer.salesperson_id if order.customer else None}
+
+
+def _holders(order: WorkOrder) -> set[int]:
+    """The operators of the order's open tasks."""
+    return set(order.tasks.open().exclude(operator=None).values_list("operator", flat=True))
+
+
+def _tell(order: WorkOrder, kind: str, holders: set[int], **params: str) -> None:
+    """Tell the office, with a link to the order, and the floor, which may not see the order, with one to its own tasks."""
+    office = _concerned(order)
+    notify(office, kind, url=order.get_absolute_url(), number=order.number, **params)
+    notify(holders - office, kind, url=reverse("admin:workorders_task_changelist"), number=order.number, **params)
+
+
+def approve_order(order: WorkOrder, *, by: Any, comment: str = "") -> WorkOrder:
+    """Approve: draft tasks become pending, which is the written need for dispatch; the job is only hinted at."""
+    comment = reason_text(comment, what=_("Approving"), required=False)
+    with acting(by, reason=comment):
+        fresh = lock_order(order, by=by)
+        require_order(by, "approve", fresh)
+        refuse_unless_possible(fresh, "approve")
+        problems = problems_before_submit(fresh)
+        if problems:
+            raise InvalidInput(problems=problems, code="incomplete")
+        _apply(fresh, "approve", OrderStatus.APPROVED, by=by, event={"reason": comment}, approved_by=by, approved_at=timezone.now())
+        for task in Task.objects.filter(order=fresh, status=TaskStatus.DRAFT).select_related("step").locked():
+            task.order = fresh
+            _apply(task, "queue", TaskStatus.PENDING, by=by)
+        notify({fresh.maker_id, fresh.submitted_by_id}, "order_approved", url=fresh.get_absolute_url(), number=fresh.number)
+        enqueue("workorders.dispatch", fresh.pk)
+        return fresh
+
+
+def reject_order(order: WorkOrder, *, by: Any, reason: str) -> WorkOrder:
+    """Send the order back with a reason."""
+    reason = reason_text(reason, what=_("Rejecting an order"))
+    with acting(by, reason=reason):
+        fresh = lock_order(order, by=by)
+        require_order(by, "reject", fresh)
+        _apply(fresh, "reject", OrderStatus.REJECTED, by=by, event={"reason": reason})
+        notify({fresh.maker_id, fresh.submitted_by_id}, "order_rejected", url=fresh.get_absolute_url(), number=fresh.number, reason=reason)
+        return fresh
+
+
+def hold_order(order: WorkOrder, *, by: Any, reason: str) -> WorkOrder:
+    """Stop the order: nothing is started until it is resumed. What is running may still be reported, so no piece is lost."""
+    reason = reason_text(reason, what=_("Holding an order"))
+    with acting(by, reason=reason):
+        fresh = lock_order(order, by=by)
+        require_order(by, "hold", fresh)
+        refuse_unless_possible(fresh, "hold")
+        _apply(fresh, "hold", OrderStatus.ON_HOLD, by=by, event={"reason": reason}, status_before_hold=fresh.status)
+        _tell(fresh, "order_held", _holders(fresh), reason=reason)
+        return fresh
+
+
+def resume_order(order: WorkOrder, *, by: Any) -> WorkOrder:
+    """Go on where the order was held."""
+    with acting(by):
+        fresh = lock_order(order, by=by)
+        require_order(by, "resume", fresh)
+        refuse_unless_possible(fresh, "resume")
+        _apply(fresh, "resume", fresh.status_before_hold, by=by, status_before_hold="")
+        _tell(fresh, "order_resumed", _holders(fresh))
+        roll_up_order(fresh, by=by)
+        if fresh.status in ORDER_RUNNING:
+            enqueue("workorders.dispatch", fresh.pk)
+        return fresh
+
+
+def cancel_order(order: WorkOrder, *, by: Any, reason: str) -> WorkOrder:
+    """Cancel the order and all its tasks that have not ended. What was reported stays."""
+    reason = reason_text(reason, what=_("Cancelling an order"))
+    with acting(by, reason=reason):
+        fresh = lock_order(order, by=by)
+        require_order(by, "cancel", fresh)
+        refuse_unless_possible(fresh, "cancel")
+        holders = _holders(fresh)
+        for task in Task.objects.filter(order=fresh).exclude(status__in=TASK_ENDED).select_related("step").locked():
+            task.order = fresh
+            _apply(task, "cancel", TaskStatus.CANCELLED, by=by, event={"reason": reason})
+        for step in fresh.steps.locked().exclude(status__in=STEP_ENDED):
+            step.order = fresh
+            end_step(step, by=by)
+        _apply(fresh, "cancel", OrderStatus.CANCELLED, by=by, event={"reason": reason})
+        _tell(fresh, "order_cancelled", holders, reason=reason)
+        return fresh
+
+
+def reopen_order(order: WorkOrder, *, by: Any, reason: str) -> WorkOrder:
+    """Open a completed order again, so that its reports can be corrected and its tasks taken up again."""
+    reason = reason_text(reason, what=_("Reopening an order"))
+    with acting(by, reason=reason):
+        fresh = lock_order(order, by=by)
+        require_order(by, "reopen", fresh)
+        _apply(fresh, "reopen", OrderStatus.IN_PROGRESS, by=by, event={"reason": reason}, completed_at=None)
+        notify(_concerned(fresh), "order_reopened", url=fresh.get_absolute_url(), number=fresh.number, reason=reason)
+        return fresh
+
+
+def receive_material(material: OrderMaterial, *, by: Any) -> OrderMaterial:
+    """Say that the material is here. Steps that wait for it may start."""
+    with acting(by):
+        order = lock_order(material.order_id, by=by)
+        require_order(by, "receive", order)
+        fresh = OrderMaterial.objects.locked().get(pk=material.pk)
+        if fresh.received_at:
+            raise RuleError(_("Material %(material)s is received already.") % {"material": fresh}, code="already_received")
+        fresh.received_at, fresh.received_by = timezone.now(), by
+        fresh.save()
+        record(order, "receive", by=by, data={"material": str(fresh)})
+        return fresh

@@ -1,0 +1,158 @@
+"""Read settings from the environment; a bad value stops the start with a sentence that names the variable.
+
+Every helper also accepts NAME_FILE, the path of a file that holds the value, as container secrets come.
+"""
+
+import os
+from pathlib import Path
+from urllib.parse import quote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import dj_database_url
+
+NAMES: set[str] = set()  # every variable that was asked for; the page of variables is tested against it
+
+
+class Refused(SystemExit):
+    """The configuration is not usable. Whatever reads it ends, with this sentence for the person who starts Docket."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(f"Docket does not start: {sentence}")
+
+
+def text(name: str, default: str | None = None, *, required: str = "") -> str:
+    """The value of `name`, stripped. `required` is the sentence to refuse with when it is empty."""
+    NAMES.add(name)
+    value = os.environ.get(name, "").strip()
+    path = os.environ.get(f"{name}_FILE", "").strip()
+    if not value and path:
+        try:
+            value = Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise Refused(f"{name}_FILE names {path}, which cannot be read: {error.strerror}.") from error
+    if value:
+        return value
+    if required:
+        raise Refused(f"{name} is not set. {required}")
+    return default or ""
+
+
+def flag(name: str, default: bool = False) -> bool:
+    """True for true/1/yes, false for false/0/no; any other word is refused."""
+    value = text(name).lower()
+    if value in ("", "true", "1", "yes", "false", "0", "no"):
+        return value in ("true", "1", "yes") if value else default
+    raise Refused(f"{name} is '{value}'. Write true or false.")
+
+
+def number(name: str, default: int, *, low: int = 0, high: int = 10**9) -> int:
+    """A whole number between `low` and `high`."""
+    value = text(name)
+    if not value:
+        return default
+    if not value.isdecimal() or not low <= int(value) <= high:
+        raise Refused(f"{name} is '{value}'. Write a whole number from {low} to {high}.")
+    return int(value)
+
+
+def time_zone(name: str, default: str) -> str:
+    """A name of the time zone database, as Asia/Shanghai."""
+    value = text(name, default)
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+        raise Refused(f"{name} is '{value}'. Write a time zone like Asia/Shanghai or UTC.") from error
+    return value
+
+
+def folder(name: str, default: Path) -> Path:
+    """A folder that can be written; it is made where it is missing."""
+    path = Path(text(name, str(default)))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"{name} is {path}, which cannot be made: {error.strerror}.") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise Refused(f"{name} is {path}, which this user cannot write to.")
+    return path
+
+
+def pattern(name: str, default: str, *, needs: str, **example: object) -> str:
+    """A text with {placeholders} that `example` fills; the one that it `needs` must be among them."""
+    value = text(name, default)
+    try:
+        value.format(**example)
+        if f"{{{needs}" not in value:
+            raise ValueError(needs)
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
+        known = ", ".join(f"{{{word}}}" for word in example)
+        raise Refused(f"{name} is '{value}'. Use only {known}, with {{{needs}}} among them, as in {default}.") from error
+    return value
+
+
+def address(name: str, schemes: tuple[str, ...]) -> str:
+    """A URL of one of the schemes, or nothing."""
+    value = text(name)
+    if value and not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        raise Refused(f"{name} is not an address that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}.")
+    return value
+
+
+def words(name: str, default: str = "", *, required: str = "") -> list[str]:
+    """A list written with commas."""
+    return [word.strip() for word in text(name, default, required=required).split(",") if word.strip()]
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    """One of `allowed`."""
+    value = text(name, default)
+    if value not in allowed:
+        raise Refused(f"{name} is '{value}'. Write one of: {', '.join(word or 'nothing' for word in allowed)}.")
+    return value
+
+
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-65536; "
+    "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=268435456; PRAGMA journal_size_limit=67108864;"
+)
+
+
+def database(home: Path) -> dict:
+    """Django's DATABASES["default"]: DATABASE_URL, else POSTGRES_*, else SQLite in `home`."""
+    url = text("DATABASE_URL")
+    if not url:
+        user, password, name = text("POSTGRES_USER"), text("POSTGRES_PASSWORD"), text("POSTGRES_DB")
+        host, port = text("POSTGRES_HOST", "localhost"), number("POSTGRES_PORT", 5432, low=1, high=65535)
+        parts = {"POSTGRES_USER": user, "POSTGRES_PASSWORD": password, "POSTGRES_DB": name}
+        missing = [variable for variable, value in parts.items() if not value]
+        if any(parts.values()) and missing:
+            raise Refused(f"{missing[0]} is not set, but PostgreSQL is half configured. Set it, or set DATABASE_URL.")
+        if any(parts.values()):
+            url = f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@{host}:{port}/{quote(name, safe='')}"
+    try:
+        config = dj_database_url.parse(url or f"sqlite:///{home / 'docket.sqlite3'}")
+    except ValueError as error:
+        raise Refused("DATABASE_URL is not a database address. Example: postgresql://user:password@host:5432/name") from error
+    options = config.setdefault("OPTIONS", {})
+    config["CONN_MAX_AGE"] = number("DATABASE_CONN_MAX_AGE", 600)
+    if "sqlite" in config["ENGINE"]:
+        # A transaction that reads and then writes fails at once unless it takes the write lock at its start.
+        config["TEST"] = {"NAME": str(home / "test.sqlite3")}  # a file, so that threads of a race meet in it
+        options |= {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": SQLITE_PRAGMAS}
+    elif "postgresql" in config["ENGINE"]:
+        if not config["NAME"]:
+            raise Refused("DATABASE_URL names no database. Example: postgresql://user:password@host:5432/name")
+        config["CONN_HEALTH_CHECKS"] = True
+        options["connect_timeout"] = 10
+        options.setdefault("application_name", text("DATABASE_APPLICATION_NAME", "docket"))
+        sslmode = choice("POSTGRES_SSLMODE", "", ("", "disable", "prefer", "require", "verify-ca", "verify-full"))
+        if sslmode:
+            options["sslmode"] = sslmode
+        pool = number("DATABASE_POOL_SIZE", 0, high=100)
+        if pool:
+            # Only the web process may pool: forked job workers would share the pool's sockets.
+            options["pool"] = {"min_size": 1, "max_size": pool, "timeout": 10}
+            config["CONN_MAX_AGE"] = 0
+    else:
+        raise Refused("DATABASE_URL must name postgresql:// or sqlite://.")
+    return config

@@ -1,0 +1,75 @@
+"""Limits on tries hold for every process together."""
+
+import threading
+import time
+
+import pytest
+from django.db import connection
+
+from apps.core.errors import TooManyTries
+from apps.core.models import Bucket
+from apps.core.throttle import forget, take
+
+
+@pytest.mark.django_db
+def test_a_burst_is_allowed_and_the_next_try_is_told_how_long_to_wait():
+    for _ in range(3):
+        take("sign-in", burst=3, per_minute=6)
+    with pytest.raises(TooManyTries) as refused:
+        take("sign-in", burst=3, per_minute=6)
+    assert (refused.value.wait, refused.value.code) == (10, "throttled")
+    assert str(refused.value) == "Too many tries. Wait 10 seconds and try again."
+
+
+@pytest.mark.django_db
+def test_a_bucket_refills_with_time_up_to_its_burst():
+    for _ in range(3):
+        take("sign-in", burst=3, per_minute=6)
+    Bucket.objects.update(updated_at=time.time() - 10.5)
+    take("sign-in", burst=3, per_minute=6)
+    with pytest.raises(TooManyTries):
+        take("sign-in", burst=3, per_minute=6)
+    Bucket.objects.update(updated_at=time.time() - 3600)
+    take("sign-in", burst=3, per_minute=6)
+    assert Bucket.objects.get().tokens == pytest.approx(2, abs=0.01)
+
+
+@pytest.mark.django_db
+def test_limits_are_apart_and_a_right_password_fills_one_again():
+    take("ann", burst=1, per_minute=1)
+    take("bob", burst=1, per_minute=1)
+    forget("ann")
+    take("ann", burst=1, per_minute=1)
+    with pytest.raises(TooManyTries):
+        take("bob", burst=1, per_minute=1)
+
+
+@pytest.mark.django_db
+def test_a_try_costs_one_query_after_the_first(django_assert_num_queries):
+    take("sign-in", burst=9, per_minute=6)
+    with django_assert_num_queries(3):  # and the two of its savepoint
+        take("sign-in", burst=9, per_minute=6)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_parallel_guesses_get_no_more_than_the_burst():
+    passed, start = [], threading.Barrier(8)
+
+    def guess():
+        try:
+            start.wait()
+            for _ in range(5):
+                try:
+                    take("sign-in", burst=10, per_minute=0.001)
+                except TooManyTries:
+                    continue
+                passed.append(1)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=guess) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(passed) == 10

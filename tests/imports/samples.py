@@ -1,0 +1,66 @@
+"""What import tests share: the reference catalogue's people and processes, uploads, and a look at every table."""
+
+import datetime as dt
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+from django.apps import apps
+from django.contrib.auth.models import Group
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from apps.accounts.models import User
+from apps.accounts.roles import Role
+from apps.catalog.models import Process
+from apps.imports.models import ImportRun
+
+SAMPLES = Path(__file__).resolve().parents[2] / "fixtures" / "samples"
+ORDER_DATE = dt.date(2026, 11, 21)
+SALESPEOPLE = ("sales_h", "sales_c", "sales_l", "sales_n", "sales_b", "sales_q")
+CODES = "CTP CUT PRT VAN LAM_G LAM_M UV FOIL_G DIE TRIM LAM_B MOUNT GLUE BOX WINDOW STAPLE PACK"
+
+
+def make_reference_people_and_processes() -> None:
+    """What catalogue.xlsx refers to."""
+    group = Group.objects.get(name=Role.SALESPERSON)
+    for name in SALESPEOPLE:
+        User.objects.create(username=name, password="!").groups.add(group)
+    known = set(Process.objects.values_list("code", flat=True))
+    Process.objects.bulk_create(Process(code=code, name=code.lower()) for code in CODES.split() if code not in known)
+
+
+def sample(name: str) -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, (SAMPLES / name).read_bytes())
+
+
+def workbook(*rows: Sequence[Any], name: str = "orders.xlsx", title: str = "Sheet1") -> SimpleUploadedFile:
+    """An xlsx of one sheet."""
+    book = openpyxl.Workbook()
+    book.active.title = title
+    for row in rows:
+        book.active.append(list(row))
+    stream = io.BytesIO()
+    book.save(stream)
+    return SimpleUploadedFile(name, stream.getvalue())
+
+
+def options() -> dict[str, Any]:
+    """What the form of the orders stores: the first maker, and a day that the samples' dates follow."""
+    return {"maker": User.objects.with_role(Role.MAKER).first().pk, "order_date": ORDER_DATE.isoformat()}
+
+
+def errors(run: ImportRun) -> list[tuple[int, str, str]]:
+    """(row, column, sentence) of every error."""
+    return [(one["row"], one["column"], one["message"]) for one in run.problems if one["level"] == "error"]
+
+
+def every_table(*, but: Sequence[type] = (ImportRun,)) -> dict[str, list]:
+    """All rows of all tables of the database."""
+    skipped = {model._meta.label for model in but}
+    return {
+        model._meta.label: sorted(map(str, model._base_manager.values_list()))
+        for model in apps.get_models(include_auto_created=True)
+        if model._meta.managed and model._meta.label not in skipped
+    }

@@ -1,0 +1,1 @@
+"""An app with jobs that no shop has: they wait, and they kill their worker."""

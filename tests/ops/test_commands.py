@@ -1,0 +1,72 @@
+"""`manage.py prepare`, and the worker's own options."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from apps.accounts.roles import ROLES
+from apps.ops.processes import end_group, members, process
+
+
+@pytest.fixture
+def site(tmp_path: Path):
+    """Folders of a new installation."""
+    static = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    private = {**settings.STORAGES["private"], "OPTIONS": {"location": tmp_path / "private"}}
+    storages = {**settings.STORAGES, "private": private, "staticfiles": static}
+    with override_settings(VAR_DIR=tmp_path, STATIC_ROOT=tmp_path / "static", STORAGES=storages):
+        yield tmp_path
+
+
+@pytest.mark.django_db
+def test_prepare_makes_folders_roles_and_static_files(site):
+    call_command("prepare")
+    assert (site / "private").stat().st_mode & 0o777 == 0o700
+    assert (site / "static" / "admin").is_dir()
+    assert set(Group.objects.values_list("name", flat=True)) >= {str(role) for role in ROLES}
+
+
+@pytest.mark.django_db
+def test_prepare_collects_static_files_only_when_they_changed(site):
+    call_command("prepare")
+    (site / "static" / "added-by-hand").write_text("")
+    call_command("prepare")
+    assert (site / "static" / "added-by-hand").exists()
+    (site / "static" / ".collected").write_text("something else")
+    call_command("prepare")
+    assert not (site / "static" / "added-by-hand").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.django_db
+def test_the_demo_fills_an_empty_database_once_and_prints_its_sign_ins_each_time(site):
+    first, second = StringIO(), StringIO()
+    call_command("prepare", "--demo", stdout=first)
+    assert (site / "demo-sign-ins.txt").stat().st_mode & 0o777 == 0o600
+    sign_ins = (site / "demo-sign-ins.txt").read_text(encoding="utf-8")
+    assert sign_ins
+    assert sign_ins in first.getvalue()
+    call_command("prepare", "--demo", stdout=second)
+    assert second.getvalue() == sign_ins
+
+
+def test_a_worker_that_would_restart_all_the_time_is_refused():
+    with pytest.raises(CommandError, match="1 second or more"):
+        call_command("worker", "--stale-after", "0.5")
+
+
+def test_a_cluster_with_a_pool_of_connections_is_refused(monkeypatch):
+    monkeypatch.setitem(settings.DATABASES["default"], "OPTIONS", {"pool": {"max_size": 4}})
+    with pytest.raises(CommandError, match="DATABASE_POOL_SIZE is for the web process only"):
+        call_command("worker", "--cluster", "1")
+
+
+def test_a_process_that_is_gone_is_nobody():
+    assert process(2**22 + 1) is None
+    assert members(2**22 + 1) == []
+    end_group(2**22 + 1)

@@ -1,0 +1,172 @@
+"""`manage.py doctor`: each illness is made, and named with its cure."""
+
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.management import CommandError, call_command
+from django.core.signing import dumps
+from django.db import connection
+from django.test import override_settings
+from django.utils import timezone
+from django_q.models import Failure, OrmQ
+
+from apps.accounts.services import sync_roles
+from apps.core.jobs import enqueue, run
+from apps.ops import doctor, schedules
+from apps.ops.doctor import findings
+
+pytestmark = pytest.mark.django_db
+
+
+def level_of(check) -> str:
+    return check().level
+
+
+def test_a_broken_database_is_a_finding_and_not_an_exception():
+    def broken():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT no_such_column FROM core_heartbeat")
+
+    ((name, finding),) = findings((broken,))
+    assert (name, finding.level) == ("broken", "error")
+    assert finding.text.startswith("The database could not say (")
+
+
+def test_every_check_says_something_and_every_trouble_has_a_cure():
+    found = dict(findings())
+    assert list(found) == [check.__name__ for check in doctor.CHECKS]
+    assert [name for name, finding in found.items() if finding.level not in ("ok", "warn", "error") or not finding.text] == []
+    assert [name for name, finding in found.items() if (finding.level == "ok") is bool(finding.fix)] == []
+
+
+def test_the_command_fails_when_something_must_be_mended():
+    said = StringIO()
+    with pytest.raises(CommandError, match="to mend"):
+        call_command("doctor", stdout=said)
+    assert "ERROR worker: The worker has never run.\n      Start it with: python manage.py worker" in said.getvalue()
+
+
+def test_a_healthy_installation_passes(tmp_path):
+    sync_roles()
+    schedules.sync()
+    run("core.heartbeat")
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    with override_settings(STORAGES={**settings.STORAGES, "private": {"OPTIONS": {"location": private}}}):
+        said = StringIO()
+        call_command("doctor", stdout=said)
+    assert "ERROR" not in said.getvalue()
+
+
+def test_a_missing_migration_is_named():
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'core' AND name = '0001_initial'")
+    finding = doctor.migrations()
+    assert (finding.level, finding.text) == ("error", "1 migrations are not applied, as core.0001_initial.")
+    assert finding.fix == "Run: python manage.py migrate"
+
+
+def test_settings_that_lose_jobs_are_named_by_their_check():
+    with override_settings(Q_CLUSTER={**settings.Q_CLUSTER, "queue_limit": 50}):
+        finding = doctor.system_checks()
+    assert finding.level == "error"
+    assert finding.text.startswith("core.E003: ")
+
+
+def test_sqlite_must_check_foreign_keys_and_wait_for_its_lock():
+    if connection.vendor != "sqlite":
+        assert doctor.sqlite_file().text == "The database is not SQLite."
+        return
+    assert level_of(doctor.sqlite_file) in ("ok", "warn")
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout = 5000")
+        try:
+            assert level_of(doctor.sqlite_file) == "error"
+        finally:
+            cursor.execute("PRAGMA busy_timeout = 20000")
+
+
+@pytest.mark.parametrize(
+    ("change", "level"),
+    [({}, "ok"), ({"CONN_HEALTH_CHECKS": False}, "error"), ({"CONN_MAX_AGE": 0}, "warn"), ({"HOST": "db.example.com"}, "warn")],
+)
+def test_postgresql_connections_are_kept_checked_and_protected(change, level, monkeypatch):
+    if connection.vendor != "postgresql":
+        assert doctor.postgresql_connection().text == "The database is not PostgreSQL."
+        return
+    for name, value in change.items():
+        monkeypatch.setitem(connection.settings_dict, name, value)
+    assert level_of(doctor.postgresql_connection) == level
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(0, "ok"), (5, "warn"), (60, "error")])
+def test_clocks_that_differ_are_named(seconds, level, monkeypatch):
+    if connection.vendor != "postgresql":
+        assert doctor.clock().text == "The database is on this machine's clock."
+        return
+    now = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: now() + timedelta(seconds=seconds))
+    assert level_of(doctor.clock) == level
+
+
+def test_jobs_that_another_key_signed_are_named():
+    enqueue("core.purge")
+    assert level_of(doctor.undecodable_jobs) == "ok"
+    row = OrmQ.objects.create(key="docket", payload=dumps({}, key="another key"), lock=timezone.now())
+    assert doctor.undecodable_jobs().text == f"1 waiting jobs cannot be read, as row {row.pk}: the secret key has changed."
+
+
+def test_failed_jobs_of_the_last_day_are_named():
+    now = timezone.now()
+    Failure.objects.create(id="1", name="workorders.sweep", func="f", started=now, stopped=now, success=False)
+    Failure.objects.create(id="2", name="older", func="f", started=now, stopped=now - timedelta(days=2), success=False)
+    assert doctor.failed_jobs().text == "1 jobs failed in the last day, as workorders.sweep."
+
+
+def test_schedules_roles_and_presets_are_looked_for():
+    schedules.sync()
+    sync_roles()
+    assert [level_of(check) for check in (doctor.periodic_jobs, doctor.roles, doctor.presets)] == ["ok", "ok", "warn"]
+    Group.objects.filter(name="operator").delete()
+    assert doctor.roles().text == "The role operator has no group."
+
+
+def test_an_unprotected_ledger_is_an_error():
+    assert level_of(doctor.ledger) == "ok"
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'workorders_workevent'")
+            for (name,) in cursor.fetchall():
+                cursor.execute(f"DROP TRIGGER {name}")
+        else:
+            cursor.execute("ALTER TABLE workorders_workevent DISABLE TRIGGER USER")
+    assert level_of(doctor.ledger) == "error"
+
+
+def test_a_short_secret_key_is_a_warning():
+    with override_settings(SECRET_KEY="x" * 49):
+        assert level_of(doctor.secret_key) == "warn"
+
+
+def test_a_cache_that_forgets_is_a_warning():
+    assert level_of(doctor.cache_works) == "ok"
+    with override_settings(CACHES={"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}):
+        assert level_of(doctor.cache_works) == "warn"
+
+
+@pytest.mark.parametrize(("mode", "level"), [(None, "error"), (0o755, "error"), (0o700, "ok")])
+def test_the_folder_of_uploads_is_there_and_closed(mode, level, tmp_path: Path):
+    private = tmp_path / "private"
+    if mode:
+        private.mkdir()
+        private.chmod(mode)
+    with override_settings(STORAGES={**settings.STORAGES, "private": {"OPTIONS": {"location": private}}}):
+        assert level_of(doctor.folders) == level
+
+
+def test_there_is_room_on_the_disk():
+    assert doctor.disk().level in ("ok", "warn")

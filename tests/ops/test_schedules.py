@@ -1,0 +1,51 @@
+"""The list of periodic jobs, and the queue's table that follows it."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from django_q.models import Schedule
+
+from apps.core.jobs import JOBS, RUN
+from apps.ops import schedules
+
+pytestmark = pytest.mark.django_db
+
+NAMES = ["core.purge", "imports.purge", "ops.give_up", "workorders.expire_shares", "workorders.sweep"]
+
+
+def test_every_periodic_job_is_one_of_ours():
+    assert [periodic.job for periodic in schedules.PERIODIC if periodic.job not in JOBS] == []
+
+
+def test_each_job_is_scheduled_once_and_a_second_run_changes_nothing():
+    assert schedules.differences() == NAMES
+    assert schedules.sync() == NAMES
+    rows = list(Schedule.objects.order_by("name").values_list("name", "func", "args", "schedule_type", "minutes", "cron"))
+    assert rows == [
+        ("core.purge", RUN, "'core.purge'", "C", None, "20 3 * * *"),
+        ("imports.purge", RUN, "'imports.purge'", "I", 60, None),
+        ("ops.give_up", RUN, "'ops.give_up'", "I", 10, None),
+        ("workorders.expire_shares", RUN, "'workorders.expire_shares'", "I", 10, None),
+        ("workorders.sweep", RUN, "'workorders.sweep'", "I", 1, None),
+    ]
+    assert schedules.sync() == []
+
+
+def test_a_schedule_that_is_as_it_should_be_keeps_its_next_run():
+    schedules.sync()
+    later = timezone.now() + timedelta(hours=5)
+    Schedule.objects.filter(name="workorders.sweep").update(next_run=later)
+    assert schedules.sync() == []
+    assert Schedule.objects.get(name="workorders.sweep").next_run == later
+
+
+def test_a_changed_schedule_is_put_right_and_one_that_is_ours_no_longer_goes():
+    schedules.sync()
+    Schedule.objects.filter(name="workorders.sweep").update(minutes=99)
+    Schedule.objects.create(name="old", func=RUN, args="'old'")
+    Schedule.objects.create(name="theirs", func="somebody.else")
+    assert schedules.sync() == ["old", "workorders.sweep"]
+    assert Schedule.objects.get(name="workorders.sweep").minutes == 1
+    assert Schedule.objects.filter(name="theirs").exists()
+    assert not Schedule.objects.filter(name="old").exists()

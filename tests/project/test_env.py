@@ -1,0 +1,219 @@
+"""A bad value of the environment stops the start with a sentence that names the variable."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from project import env
+from project.env import Refused
+
+POSTGRES = ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB", "POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_SSLMODE")
+
+
+@pytest.fixture(autouse=True)
+def _no_database(monkeypatch):
+    for name in ("DATABASE_URL", "DATABASE_POOL_SIZE", "DATABASE_CONN_MAX_AGE", *POSTGRES):
+        monkeypatch.delenv(name, raising=False)
+
+
+def refused(call, *args, **kwargs) -> str:
+    with pytest.raises(Refused) as caught:
+        call(*args, **kwargs)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("true", True), ("YES", True), ("1", True), ("false", False), ("No", False), ("0", False)])
+def test_a_flag_is_true_or_false(monkeypatch, value, expected):
+    monkeypatch.setenv("X", value)
+    assert env.flag("X", default=not expected) is expected
+
+
+def test_a_flag_that_is_not_set_has_its_default(monkeypatch):
+    monkeypatch.setenv("X", "  ")
+    assert (env.flag("X"), env.flag("X", default=True)) == (False, True)
+
+
+def test_any_other_word_is_refused(monkeypatch):
+    monkeypatch.setenv("X", "maybe")
+    assert refused(env.flag, "X") == "Docket does not start: X is 'maybe'. Write true or false."
+
+
+@pytest.mark.parametrize("value", ["-1", "101", "1.5", "ten", "1e3", "0x10"])
+def test_a_number_outside_its_limits_is_refused(monkeypatch, value):
+    monkeypatch.setenv("X", value)
+    assert refused(env.number, "X", 5, low=1, high=100) == f"Docket does not start: X is '{value}'. Write a whole number from 1 to 100."
+
+
+def test_a_number_has_a_default(monkeypatch):
+    assert env.number("X", 5) == 5
+    monkeypatch.setenv("X", "7")
+    assert env.number("X", 5) == 7
+
+
+def test_a_secret_can_come_in_a_file(monkeypatch, tmp_path: Path):
+    (tmp_path / "secret").write_text("from the file\n")
+    monkeypatch.setenv("X_FILE", str(tmp_path / "secret"))
+    assert env.text("X") == "from the file"
+    monkeypatch.setenv("X", "from the environment")
+    assert env.text("X") == "from the environment"
+
+
+def test_a_file_that_cannot_be_read_is_refused(monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("X_FILE", str(tmp_path / "none"))
+    assert refused(env.text, "X").endswith("cannot be read: No such file or directory.")
+
+
+def test_a_required_text_says_how_to_get_it():
+    assert refused(env.text, "X", required="Make one.") == "Docket does not start: X is not set. Make one."
+
+
+def test_a_list_is_written_with_commas(monkeypatch):
+    monkeypatch.setenv("X", " a, b ,,c")
+    assert env.words("X") == ["a", "b", "c"]
+
+
+def test_a_choice_names_what_there_is(monkeypatch):
+    monkeypatch.setenv("X", "loud")
+    assert refused(env.choice, "X", "a", ("", "a", "b")) == "Docket does not start: X is 'loud'. Write one of: nothing, a, b."
+
+
+@pytest.mark.parametrize("value", ["Mars/Base", "../etc/passwd", "Asia"])
+def test_an_unknown_time_zone_is_refused(monkeypatch, value):
+    monkeypatch.setenv("X", value)
+    assert "Write a time zone like Asia/Shanghai or UTC." in refused(env.time_zone, "X", "UTC")
+
+
+def test_a_folder_is_made_and_must_be_writable(monkeypatch, tmp_path: Path):
+    assert env.folder("X", tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("X", str(tmp_path / "file" / "inside"))
+    assert "cannot be made" in refused(env.folder, "X", tmp_path)
+
+
+def test_a_folder_of_another_user_is_refused(monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert "this user cannot write to" in refused(env.folder, "X", tmp_path)
+
+
+@pytest.mark.parametrize("value", ["{other}-{serial}", "no serial", "{serial:x4z}", "{serial", "{}{serial}"])
+def test_a_form_of_numbers_uses_its_own_placeholders(monkeypatch, value):
+    monkeypatch.setenv("X", value)
+    assert refused(env.pattern, "X", "{year}-{serial}", needs="serial", year=2026, serial=1).startswith("Docket does not start: X is '")
+
+
+def test_an_address_has_one_of_its_schemes(monkeypatch):
+    assert env.address("X", ("redis",)) == ""
+    monkeypatch.setenv("X", "localhost:6379")
+    assert refused(env.address, "X", ("redis", "rediss")) == (
+        "Docket does not start: X is not an address that begins with redis:// or rediss://."
+    )
+
+
+class TestDatabase:
+    """DATABASE_URL wins, then POSTGRES_*, then SQLite."""
+
+    def test_sqlite_is_set_up_for_parallel_writers(self, tmp_path):
+        config = env.database(tmp_path)
+        assert config["NAME"] == str(tmp_path / "docket.sqlite3")
+        assert (config["OPTIONS"]["timeout"], config["OPTIONS"]["transaction_mode"]) == (20, "IMMEDIATE")
+        assert "journal_mode=WAL" in config["OPTIONS"]["init_command"]
+        assert config["CONN_MAX_AGE"] == 600
+
+    def test_postgres_variables_survive_every_character(self, monkeypatch, tmp_path):
+        for name, value in (("USER", "u@x"), ("PASSWORD", "p@ss:/#% ü"), ("DB", "d/b")):
+            monkeypatch.setenv(f"POSTGRES_{name}", value)
+        config = env.database(tmp_path)
+        assert [config[name] for name in ("USER", "PASSWORD", "NAME", "HOST", "PORT")] == ["u@x", "p@ss:/#% ü", "d/b", "localhost", 5432]
+        assert config["OPTIONS"] == {"connect_timeout": 10, "application_name": "docket"}
+        assert (config["CONN_MAX_AGE"], config["CONN_HEALTH_CHECKS"]) == (600, True)
+
+    def test_database_url_wins(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("POSTGRES_USER", "half")
+        monkeypatch.setenv("DATABASE_URL", "postgresql://a:b@h:6/n")
+        config = env.database(tmp_path)
+        assert [config[name] for name in ("USER", "HOST", "PORT", "NAME")] == ["a", "h", 6, "n"]
+
+    @pytest.mark.parametrize(("given", "missing"), [("USER", "PASSWORD"), ("PASSWORD", "USER"), ("DB", "USER")])
+    def test_half_a_configuration_is_never_sqlite(self, monkeypatch, tmp_path, given, missing):
+        monkeypatch.setenv(f"POSTGRES_{given}", "x")
+        assert refused(env.database, tmp_path).startswith(f"Docket does not start: POSTGRES_{missing} is not set, but PostgreSQL is half")
+
+    @pytest.mark.parametrize("url", ["mysql://u@h/n", "localhost", "postgresql://", "postgresql://u@h:port/n", "http://h/n"])
+    def test_another_address_is_refused(self, monkeypatch, tmp_path, url):
+        monkeypatch.setenv("DATABASE_URL", url)
+        assert refused(env.database, tmp_path).startswith("Docket does not start: DATABASE_URL ")
+
+    def test_encryption_and_a_pool_are_the_sites_choice(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("DATABASE_URL", "postgresql://a:b@h/n")
+        monkeypatch.setenv("POSTGRES_SSLMODE", "verify-full")
+        monkeypatch.setenv("DATABASE_POOL_SIZE", "4")
+        config = env.database(tmp_path)
+        assert config["OPTIONS"]["sslmode"] == "verify-full"
+        assert config["OPTIONS"]["pool"] == {"min_size": 1, "max_size": 4, "timeout": 10}
+        assert config["CONN_MAX_AGE"] == 0
+
+
+def production(folder: Path, **changes: str) -> dict[str, str]:
+    """The environment of a production site, changed."""
+    base = {
+        "PATH": os.environ["PATH"],
+        "DOCKET_VAR_DIR": str(folder),
+        "DJANGO_SECRET_KEY": "0123456789" * 6,
+        "ALLOWED_HOSTS": "docket.test",
+        "CORS_ALLOWED_ORIGINS": "https://docket.test",
+    }
+    return base | changes
+
+
+WORKER = [sys.executable, "manage.py", "worker"]
+WEB = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "project.wsgi"]
+SETTINGS = [sys.executable, "-c", "import project.settings"]
+
+
+def start(folder: Path, command: list[str], **changes: str) -> subprocess.CompletedProcess:
+    environment = production(folder, **changes)
+    return subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("command", [WORKER, WEB], ids=["worker", "web"])
+def test_no_secret_key_no_start_for_any_process(tmp_path, command):
+    done = start(tmp_path, command, DJANGO_SECRET_KEY="")
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("Docket does not start: DJANGO_SECRET_KEY is not set. Make one with: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEBUG", "maybe"),
+        ("DJANGO_SECRET_KEY", "short"),
+        ("DJANGO_SECRET_KEY", "ab" * 40),
+        ("ALLOWED_HOSTS", ""),
+        ("ALLOWED_HOSTS", "*"),
+        ("CORS_ALLOWED_ORIGINS", ""),
+        ("CORS_ALLOWED_ORIGINS", "*"),
+        ("CORS_ALLOWED_ORIGINS", "docket.test"),
+        ("DOCKET_TIME_ZONE", "Mars"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_bad_value_stops_the_start(tmp_path, name, value):
+    done = start(tmp_path, SETTINGS, **{name: value})
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Docket does not start: {name} ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_web_servers_own_variables_are_checked_too(tmp_path):
+    done = start(tmp_path, WEB, PORT="http")
+    assert (done.returncode, done.stderr) == (1, "Docket does not start: PORT is 'http'. Write a whole number from 1 to 65535.\n")
+
+
+def test_production_passes_the_deployment_check(tmp_path):
+    done = start(tmp_path, [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"], CORS_ALLOWED_ORIGINS="none")
+    assert (done.returncode, done.stdout) == (0, "System check identified no issues (0 silenced).\n")
