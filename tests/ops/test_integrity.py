@@ -12,10 +12,13 @@ from django.utils import timezone
 
 from apps.accounts.services import system_user
 from apps.ops.integrity import CHECKS, run_checks
+from apps.scanning.models import Scan
+from apps.scanning.services.scans import record_scan
 from apps.workorders import services as verbs
 from apps.workorders.models import Task, TaskUserShare, WorkEvent, WorkOrder
 from apps.workorders.services.rebuild import rebuild_totals
-from tests.factories import IdempotencyKeyFactory, ImportRunFactory, StepFactory, TaskFactory
+from tests.factories import IdempotencyKeyFactory, ImportRunFactory, ScanFactory, StepFactory, TaskFactory
+from tests.scanning.sending import item
 from tests.shop import make_shop
 
 
@@ -76,7 +79,7 @@ def work_through(shop):
     verbs.undo_last(printing, by=printing.operator)
     first = WorkEvent.objects.filter(task=printing, verb="report").earliest("pk")
     verbs.reverse_event(first, by=lead, reason="wrong pallet")
-    verbs.report(printing, by=printing.operator, good=380)
+    record_scan(item(printing, "report", quantity=380), by=printing.operator)
     verbs.share(printing, by=lead, user=shop.people["stranger"], level="work")
     verbs.share(order, by=lead, group=Group.objects.get(name="operator"))
     verbs.cancel_task(Task.objects.filter(order=order, split_from__isnull=False).first(), by=lead, reason="too many")
@@ -185,6 +188,23 @@ def break_imports(task):
     run = ImportRunFactory()
     sql("UPDATE workorders_workorder SET import_run_id = %s WHERE id = %s", run.pk, task.order_id)
     return f"import {run.pk}: state=planned, file=orders.csv"
+
+
+def break_scan_effects(task):
+    scan = task.scans.latest("pk")
+    Scan.objects.filter(pk=scan.pk).update(outcome="refused")
+    return f"scan {scan.pk}: outcome=refused"
+
+
+def break_scan_pieces(task):
+    scan = task.scans.latest("pk")
+    event(WorkEvent.objects.get(scan_id=scan.pk, verb="report"), good=379)
+    return f"scan {scan.pk}: quantity=380, scrap=0, good=379"
+
+
+def break_scans_left(task):
+    scan = ScanFactory(task=task, received_at=timezone.now() - timedelta(minutes=6))
+    return f"scan {scan.pk}: code=T1"
 
 
 def break_orphan_shares(task):
