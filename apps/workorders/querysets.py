@@ -3,7 +3,22 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from django.db.models import Aggregate, CharField, Count, Exists, F, IntegerField, OuterRef, Prefetch, Q, Subquery, Sum, Value
+from django.db.models import (
+    Aggregate,
+    BooleanField,
+    CharField,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    OuterRef,
+    Prefetch,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+)
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -105,8 +120,11 @@ def own_task_scope(access: Access, prefix: str = "", key: str = "pk", *, shared:
     return scope
 
 
-def order_scope(access: Access, prefix: str = "") -> Q:
-    """The orders that `access` sees, as a condition on WorkOrder or on something that points to one ("order__")."""
+def order_scope(access: Access, prefix: str = "", *, shared: bool = True) -> Q:
+    """The orders that `access` sees, as a condition on WorkOrder or on something that points to one ("order__").
+
+    Without `shared`: those that he sees by his roles and places alone.
+    """
     from apps.workorders.models import Task
 
     if access.user_id is None:
@@ -120,15 +138,31 @@ def order_scope(access: Access, prefix: str = "") -> Q:
         scope |= Q(**{f"{prefix}customer__salesperson": access.user_id})
     if access.leads:
         scope |= Q(Exists(Task.objects.filter(order=OuterRef(f"{prefix}pk"), department__in=access.leads)))
-    shared = shares_of(access).orders
-    if shared:
-        scope |= Q(**{f"{prefix}pk__in": shared})
+    if shared and (orders := shares_of(access).orders):
+        scope |= Q(**{f"{prefix}pk__in": orders})
     return scope or Q(pk__in=[])
+
+
+def is_shared(access: Access, by_user: Any, by_group: Any, row: Any, **level: Any) -> Q:
+    """Whether a share of these models that lasts shows `row`, a column that is its key, to `access`. No query."""
+    own = live_shares(by_user).filter(user=access.user_id, content_object=row, **level)
+    role = live_shares(by_group).filter(group__in=access.groups, content_object=row, **level)
+    return Q(Exists(own)) | Q(Exists(role))
 
 
 class WorkOrderQuerySet(ScopedQuerySet):
     def visible_to(self, user: Any) -> Self:
         return self.filter(order_scope(access_of(user)))
+
+    def in_sight_of(self, user: Any) -> Self:
+        """The same rows as `visible_to`, for the look-up of a few: the shares are asked in the same statement, not before it."""
+        from apps.workorders import models
+
+        access = access_of(user)
+        if access.sees_all or access.user_id is None:
+            return self.visible_to(user)
+        shared = is_shared(access, models.WorkOrderUserShare, models.WorkOrderGroupShare, OuterRef("pk"))
+        return self.filter(order_scope(access, shared=False) | shared)
 
     def open(self) -> Self:
         return self.filter(status__in=ORDER_LIVE)
@@ -186,20 +220,20 @@ class TaskQuerySet(ScopedQuerySet):
         return self.filter(task_scope(access_of(user)))
 
     def in_sight_of(self, user: Any) -> Self:
-        """The same rows as `visible_to`, for the look-up of a few: the shares are asked in the same statement, not before it."""
+        """The same rows as `visible_to`, for the look-up of a few: the shares are asked in the same statement, not before it.
+
+        Annotates `works_by_share`, whether a share lets `user` take the task, and `read_for`, whose answer that is.
+        """
         from apps.workorders import models
 
         access = access_of(user)
         if access.sees_all or access.user_id is None:
             return self.visible_to(user)
-        scope = task_scope(access, shared=False)
-        for by_user, by_group, shared in (
-            (models.TaskUserShare, models.TaskGroupShare, OuterRef("pk")),
-            (models.WorkOrderUserShare, models.WorkOrderGroupShare, OuterRef("order_id")),
-        ):
-            scope |= Q(Exists(live_shares(by_user).filter(user=access.user_id, content_object=shared)))
-            scope |= Q(Exists(live_shares(by_group).filter(group__in=access.groups, content_object=shared)))
-        return self.filter(scope)
+        by_task, by_order = (models.TaskUserShare, models.TaskGroupShare), (models.WorkOrderUserShare, models.WorkOrderGroupShare)
+        shared = is_shared(access, *by_task, OuterRef("pk")) | is_shared(access, *by_order, OuterRef("order_id"))
+        to_work = is_shared(access, *by_task, OuterRef("pk"), level=models.ShareLevel.WORK)
+        rows = self.annotate(works_by_share=ExpressionWrapper(to_work, BooleanField()), read_for=Value(access.user_id))
+        return rows.filter(task_scope(access, shared=False) | shared)
 
     def open(self) -> Self:
         return self.filter(status__in=TASK_OPEN)

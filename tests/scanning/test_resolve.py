@@ -4,8 +4,9 @@ import pytest
 from django.utils import timezone
 
 from apps.scanning.codes import Kind, encode
-from apps.scanning.models import Scan
+from apps.scanning.models import LinkedCode, Scan
 from apps.workorders import services as do
+from apps.workorders.models import ShareLevel
 from tests.personas import again, api_of
 from tests.queries import count_queries
 from tests.scanning.sending import code_of, paper_of
@@ -114,27 +115,55 @@ def test_done_late_held_and_old_are_told(api, shop, supervisor, running_task):
     assert codes_of(resolve(api, paper_of(running_task, 5))) == ["on_hold", "late"]
 
 
-def test_it_takes_at_most_five_queries(api, handheld, shop, pending_task):
+@pytest.fixture
+def shared(shop, supervisor, operator):
+    """A blocked packing task, shared with a printer to work on, and its order."""
+    task = shop.task(shop.approved(), "PACK")
+    do.share(task, by=supervisor, user=operator, level=ShareLevel.WORK)
+    return task
+
+
+def test_a_shared_task_may_be_taken_by_whom_it_was_shared_with_to_work(api, shared, shop, supervisor, operator):
+    assert resolve(api, code_of(shared)).json()["verbs"] == ["claim", "start"]
+    seen = shop.task(shop.approved(), "PACK")
+    do.share(seen, by=supervisor, user=operator)
+    assert resolve(api, code_of(seen)).json()["verbs"] == []
+
+
+def test_it_takes_at_most_five_queries(api, register, handheld, shop, salesperson, supervisor, maker, pending_task, shared):
     blocked = shop.task(shop.approved(received=False), "PRT")
-    shared = shop.task(shop.approved(), "PACK")
-    do.share(shared, by=shop.people["supervisor"], user=shop.people["operator"])
-    resolve(handheld.alone, "T2N7")
+    taskless = shop.approved(steps_text="CTP")
+    do.share(taskless, by=salesperson, user=shop.people["operator"])
+    LinkedCode.objects.create(code="PO-1", order=shared.order, linked_by=supervisor)
+    office = register("Press 2").signed_in(maker)
+    for client in (handheld.alone, office):
+        resolve(client, "T2N7")
     costs = {}
     for name, client, code in [
         ("task", api, code_of(pending_task)),
         ("blocked", api, code_of(blocked)),
         ("shared", api, code_of(shared)),
         ("old", api, paper_of(pending_task, 9)),
+        ("blocked, shared and old", api, paper_of(shared, 9)),
         ("order", api, code_of(pending_task.order)),
+        ("order, shared and old", api, paper_of(shared.order, 9)),
+        ("order of the office, old", office, paper_of(taskless, 9)),
+        ("linked, shared", api, "PO-1"),
         ("absent", api, encode(Kind.TASK, 987654)),
+        ("absent order", api, encode(Kind.ORDER, 987654)),
         ("command", api, encode(Kind.COMMAND, 1)),
         ("badge", api, code_of(handheld.badge_of(shop.people["operator"]))),
         ("device", handheld.alone, code_of(pending_task)),
+        ("device, blocked and old", handheld.alone, paper_of(blocked, 9)),
     ]:
         with count_queries(5) as queries:
             resolve(client, code)
         costs[name] = len(queries)
-    assert costs == {"task": 4, "blocked": 4, "shared": 5, "old": 5, "order": 4, "absent": 3, "command": 1, "badge": 3, "device": 3}
+    assert costs == {
+        "task": 4, "blocked": 4, "shared": 4, "old": 5, "blocked, shared and old": 5, "order": 4, "order, shared and old": 4,
+        "order of the office, old": 5, "linked, shared": 4, "absent": 3, "absent order": 4, "command": 1, "badge": 3, "device": 3,
+        "device, blocked and old": 4,
+    }  # fmt: skip
 
 
 def test_a_person_without_a_handheld_may_ask(operator, pending_task):

@@ -6,7 +6,8 @@ from django.contrib.auth.models import AnonymousUser, Group
 from apps.accounts.models import Department, Membership
 from apps.accounts.services import system_user
 from apps.workorders import services as do
-from apps.workorders.models import OrderLine, OrderMaterial, Step, Task, WorkEvent, WorkOrder
+from apps.workorders.models import OrderLine, OrderMaterial, ShareLevel, Step, Task, WorkEvent, WorkOrder
+from apps.workorders.moves import task_moves
 from tests.personas import again
 from tests.queries import count_queries
 
@@ -172,15 +173,29 @@ def test_waiting_for_me_is_what_i_could_approve_now(shop, salesperson, other_sal
         assert set(WorkOrder.objects.waiting_for(again(person))) == set()
 
 
-def test_the_look_up_of_a_few_tasks_sees_what_every_list_sees(shop, sunrise, moonlight):
+@pytest.mark.parametrize("model", [WorkOrder, Task])
+def test_the_look_up_of_a_few_rows_sees_what_every_list_sees(shop, sunrise, moonlight, model):
     task, order = Task.objects.filter(order=sunrise).first(), moonlight
     do.share(task, by=shop.people["supervisor"], user=shop.people["stranger"])
     do.share(order, by=shop.people["other_salesperson"], user=shop.people["operator"])
+    do.share(order, by=shop.people["other_salesperson"], group=Group.objects.get(name="maker"))
     do.share(task, by=shop.people["supervisor"], group=Group.objects.get(name="maker"))
     for person in (*map(again, shop.people.values()), AnonymousUser()):
-        seen = set(Task.objects.visible_to(person))
-        assert set(Task.objects.in_sight_of(person)) == seen, person
-        assert len(Task.objects.in_sight_of(person)) == len(seen), person
+        seen = set(model.objects.visible_to(person))
+        assert set(model.objects.in_sight_of(person)) == seen, person
+        assert len(model.objects.in_sight_of(person)) == len(seen), person
+
+
+def test_a_row_of_the_look_up_tells_who_may_take_it_by_a_share(shop, supervisor, stranger, operator):
+    task = shop.task(shop.approved(), "PRT")
+    do.share(task, by=supervisor, user=stranger, level=ShareLevel.WORK)
+    receiver = again(stranger)
+    row = Task.objects.select_related("order").in_sight_of(receiver).get(pk=task.pk)
+    with count_queries(0):
+        assert task_moves(receiver, row) == ["claim", "start"]
+    # What was read for one person says nothing about another.
+    assert "claim" not in task_moves(again(shop.people["maker"]), row)
+    assert "claim" in task_moves(again(operator), row)
 
 
 @pytest.mark.parametrize("model", [WorkOrder, Task, WorkEvent, Step])

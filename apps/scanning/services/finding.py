@@ -93,7 +93,7 @@ def below(device: Device, prefix: str = "") -> Q:
 def find(text: str, *, by: Any = None, device: Device | None = None) -> Resolved:
     """What `text` stands for, as `by` sees it, or as a handheld that nobody is signed in on does (`by` is None).
 
-    Raises BadCode, and UnknownCode for what is absent as for what is out of sight, at the same cost: one query, two more for an
+    Raises BadCode, and UnknownCode for what is absent as for what is out of sight, at the same cost: one query, one more for an
     order of which no task is seen.
     """
     try:
@@ -137,7 +137,7 @@ def _order(said: str, pk: int, revision: int | None, *, by: Any, device: Device 
     rows = list(tasks.order_by(F("completed_at").asc(nulls_first=True), "step__sequence", "pk")[:50])
     order = rows[0].order if rows else None
     if order is None and by is not None:
-        order = WorkOrder.objects.visible_to(by).select_related("customer").filter(pk=pk).first()
+        order = WorkOrder.objects.in_sight_of(by).select_related("customer").filter(pk=pk).first()
     if order is None:
         raise unknown()
     return Resolved(said, "order", revision, order=order, tasks=[task for task in rows if task.status in TASK_OPEN])
