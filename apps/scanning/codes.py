@@ -99,9 +99,9 @@ def encode(kind: Kind, number: int, revision: int | None = None) -> str:
 
 def decode(text: str) -> Code:
     """Read a plain code. Raises BadCode for anything that `encode` would not have written."""
-    text = unicodedata.normalize("NFKC", text).strip()
-    # Capitals of other alphabets can be several letters, or look like ours: only what is plain is read in any case.
-    text = text.upper().translate(READ_AS) if text.isascii() else ""
+    plain = unicodedata.normalize("NFKC", text)
+    # Wide letters are read as the plain ones. What is several letters in one, or a capital of another alphabet, is a wrong reading.
+    text = plain.strip().upper().translate(READ_AS) if plain.isascii() and len(plain) == len(text) else ""
     if not 3 <= len(text) <= LONGEST or text[0] not in set(Kind) or any(letter not in VALUES for letter in text):
         raise _no_code()
     # Times x once more, so that the check character stands for the sum itself.
@@ -128,13 +128,13 @@ def parse(text: str, *, hosts: Collection[str] = ()) -> Code:
     `hosts` are the site's own names as ALLOWED_HOSTS has them: `.example.com` stands for all below it, too. Raises BadCode, with
     a hint where the scanner's keyboard layout is wrong.
     """
-    sent, text = text, unicodedata.normalize("NFKC", text).strip()
-    if "://" in text or text.lower().startswith(("http:", "https:", "www.")):
-        return _of_address(text, hosts)
+    plain = unicodedata.normalize("NFKC", text).strip()
+    if "://" in plain or plain.lower().startswith(("http:", "https:", "www.")):
+        return _of_address(plain, hosts)
     try:
         return decode(text)
     except BadCode as refusal:
-        if layout := layout_of(sent):
+        if layout := layout_of(text):
             raise BadCode(
                 _("The scanner types with the keyboard layout '%(layout)s'. Set it to English (US): this would have been code %(code)s.")
                 % {"layout": layout[0], "code": layout[1]},
