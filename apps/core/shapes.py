@@ -58,14 +58,31 @@ class Whole(serializers.IntegerField):
 
     default_error_messages = {"invalid": gettext_lazy("Enter a whole number, like 500.")}
 
+    def __init__(self, *, max_value: int = LARGEST_NUMBER, **kwargs: Any) -> None:
+        super().__init__(max_value=max_value, **kwargs)
+
     def to_internal_value(self, data: Any) -> int:
         if isinstance(data, str) and len(data) <= 20 and data.strip().isdecimal():
             data = int(data.strip())
         if not isinstance(data, int) or isinstance(data, bool):
             self.fail("invalid")
-        if abs(data) > LARGEST_NUMBER and self.max_value is None:
-            self.fail("invalid")
         return data
+
+
+@extend_schema_field({"type": "string", "format": "decimal", "pattern": r"^(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)$"})
+class Percent(serializers.DecimalField):
+    """From 0 to 100, with at most two decimals."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(5, 2, min_value=0, max_value=100, **kwargs)
+
+
+@extend_schema_field({"type": "string", "format": "decimal", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,3})?$"})
+class Amount(serializers.DecimalField):
+    """How much of a material: not negative, with at most three decimals."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(12, 3, min_value=0, **kwargs)
 
 
 class Truth(serializers.BooleanField):

@@ -178,7 +178,7 @@ def moment_of(name: str, value: Any) -> datetime | None:
         return found.astimezone(UTC)
     except (ValueError, OverflowError):
         sentence = _("%(field)s is no time with its zone. Write it as 2026-11-21T06:30:00+08:00.") % {"field": name}
-        raise _wrong(name, sentence) from None
+        raise _wrong(name, sentence, code="bad_time") from None
 
 
 def _counter(name: str, value: Any) -> tuple[int, int] | None:

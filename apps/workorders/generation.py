@@ -15,6 +15,7 @@ from apps.core.units import Unit
 from apps.workorders.models import OrderLine, OrderMaterial, Step, Task, WorkOrder
 from apps.workorders.states import TaskStatus
 
+MOST_PLANNED = 2_000_000_000  # of one step, in whatever it counts
 RULE_TOOLS = {
     TaskRule.PER_TOOL: tuple(ToolKind),
     TaskRule.PER_ARTWORK: (ToolKind.ARTWORK,),
@@ -165,6 +166,7 @@ def regenerate(order: WorkOrder, *, by: Any) -> None:
     plans = plan_steps(order, lines)
     task_plans = [plan_tasks(order, plan.process, lines, materials, tools)[0] for plan in plans]
     planned = [sum(task.planned for task in tasks) for tasks in task_plans]
+    _refuse_too_much(plans, planned)
     steps = list(order.steps.select_related("process"))
     if [step.process_id for step in steps] != [plan.process.pk for plan in plans]:
         for step in steps:
@@ -197,6 +199,15 @@ def regenerate(order: WorkOrder, *, by: Any) -> None:
             task.save()
     propose_departments(fresh)
     _bulk_create(fresh, Task, by=by)
+
+
+def _refuse_too_much(plans: Sequence[StepPlan], planned: Sequence[int]) -> None:
+    """What a step plans is the sum of its tasks: each number can be a fair one, and the sum more than a column holds."""
+    for plan, quantity in zip(plans, planned, strict=True):
+        if quantity > MOST_PLANNED:
+            said = _("%(process)s would have %(planned)s to make, more than %(most)s. Check the quantities, or make several orders of it.")
+            values = {"process": plan.process.label, "planned": quantity, "most": MOST_PLANNED}
+            raise InvalidInput(said % values, field="lines", code="too_many")
 
 
 def _create_steps(order: WorkOrder, plans: Sequence[StepPlan], planned: Sequence[int], *, by: Any) -> list[Step]:

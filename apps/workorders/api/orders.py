@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from apps.catalog.models import Customer, Product, Route, Tool
 from apps.core.api import KEY_PARAMETER, DetailView, ListView, ScopedViewSet, command, expected_version
 from apps.core.errors import InvalidInput, StaleEdit
-from apps.core.shapes import Body, Choice, Nothing, Reference, Text, Truth, Whole, resolve
+from apps.core.shapes import Amount, Body, Choice, Nothing, Percent, Reference, Text, Truth, Whole, resolve
 from apps.core.units import Unit
 from apps.workorders import services
 from apps.workorders.api.filters import OrderFilters
@@ -47,7 +47,7 @@ class MaterialBody(Body):
     id = Whole(min_value=1, required=False)
     name = Text(max_length=120)
     size = Text(max_length=60, required=False, allow_blank=True)
-    amount = serializers.DecimalField(12, 3, min_value=0, required=False, allow_null=True)
+    amount = Amount(required=False, allow_null=True)
     unit = serializers.ChoiceField(Unit.choices, required=False)
     needs_cutting = Truth(required=False)
 
@@ -63,8 +63,8 @@ class OrderBody(Body):
     production_quantity = Whole(min_value=0, max_value=MOST, required=False, help_text="Press runs. 0: as many as the lines need.")
     allowance = Whole(min_value=0, max_value=MOST, required=False)
     external_number = Text(max_length=60, required=False, allow_blank=True)
-    over_tolerance = serializers.DecimalField(5, 2, min_value=0, max_value=100, required=False, allow_null=True)
-    under_tolerance = serializers.DecimalField(5, 2, min_value=0, max_value=100, required=False, allow_null=True)
+    over_tolerance = Percent(required=False, allow_null=True)
+    under_tolerance = Percent(required=False, allow_null=True)
     route = Reference(required=False, allow_null=True, help_text="Id or code. Empty: the routes of the products, merged.")
     steps_text = Text(max_length=500, required=False, allow_blank=True, help_text="Own steps: CTP > CUT > PRT > PACK")
     printing_type = serializers.ChoiceField(PrintingType.choices, required=False)
