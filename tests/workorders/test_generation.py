@@ -5,7 +5,7 @@ from apps.core.errors import InvalidInput, RuleError
 from apps.core.units import Unit
 from apps.workorders import services as do
 from apps.workorders.generation import default_runs, merge, plan_steps, plan_tasks, read_steps_text, regenerate, usual_after
-from apps.workorders.models import OrderLine, Step, Task, WorkOrder
+from apps.workorders.models import OrderLine, OrderMaterial, Step, Task, WorkOrder
 from tests.queries import count_queries
 
 
@@ -19,6 +19,15 @@ def tasks_of(order) -> list[tuple]:
 def after_of(order) -> dict[str, set[str]]:
     steps = order.steps.select_related("process").prefetch_related("predecessors__process")
     return {step.process.code: {one.process.code for one in step.predecessors.all()} for step in steps}
+
+
+def test_a_step_that_would_make_more_than_a_column_holds_is_refused(shop):
+    """Each material is possible, their sum is past PostgreSQL's integers."""
+    materials = [OrderMaterial(name="board", amount="900000000", needs_cutting=True) for _number in range(3)]
+    with pytest.raises(InvalidInput, match="stock cutting would have 2700000000 to make") as refusal:
+        shop.draft("leaflet", materials=materials)
+    assert refusal.value.code == "too_many"
+    assert not WorkOrder.objects.exists()
 
 
 def test_the_carton_becomes_the_tasks_that_its_processes_make(shop):
