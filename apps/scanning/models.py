@@ -176,7 +176,7 @@ class Scan(models.Model):
 class LinkedCode(models.Model):
     """A customer's own code (on his paper, his sample, his crate) that stands for one of our orders since somebody scanned both."""
 
-    code = models.CharField(_("code"), max_length=120, unique=True)
+    code = models.CharField(_("code"), max_length=300, unique=True)
     order = models.ForeignKey(WorkOrder, verbose_name=_("order"), on_delete=models.CASCADE, related_name="linked_codes")
     linked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, verbose_name=_("linked by"), editable=False, on_delete=models.PROTECT, related_name="+"

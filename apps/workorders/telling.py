@@ -27,6 +27,8 @@ ORDER = {
     "receive": gettext_lazy("received material %(material)s"),
     "share": gettext_lazy("shared the order with %(with)s"),
     "unshare": gettext_lazy("took the share with %(with)s back"),
+    "link": gettext_lazy("linked the customer's code %(code)s"),
+    "unlink": gettext_lazy("took the link of code %(code)s away"),
 }
 STEP = {
     "begin": gettext_lazy("began %(process)s"),
@@ -66,6 +68,8 @@ VERBS = {
     "receive": gettext_lazy("receive material"),
     "share": gettext_lazy("share"),
     "unshare": gettext_lazy("take a share back"),
+    "link": gettext_lazy("link a code"),
+    "unlink": gettext_lazy("take a link away"),
     "skip": gettext_lazy("skip"),
     "queue": gettext_lazy("put into the queue"),
     "dispatch": gettext_lazy("dispatch"),
@@ -125,5 +129,6 @@ def sentence(event: WorkEvent, operators: dict[int, str] | None = None, departme
         "undone": VERBS.get(data.get("verb", ""), data.get("verb", "")),
         "parts": ", ".join(str(part) for part in data.get("parts", ())),
         "material": data.get("material", ""),
+        "code": data.get("code", ""),
         "with": Role(data["with"]).label if data.get("is_role") and data["with"] in Role.values else data.get("with", ""),
     }

@@ -228,8 +228,8 @@ def test_only_the_moves_of_the_reader_are_buttons(shop, maker, salesperson, audi
     def names(user):
         return [button["verb"].name for button in client_of(user).get(page(order)).context["buttons"]]
 
-    assert names(maker) == ["ticket", "labels", "copy", "cancel"]
-    assert names(salesperson) == ["approve", "reject", "ticket", "labels", "copy", "share", "cancel"]
+    assert names(maker) == ["ticket", "labels", "copy", "link", "cancel"]
+    assert names(salesperson) == ["approve", "reject", "ticket", "labels", "copy", "link", "share", "cancel"]
     assert names(auditor) == []
 
 

@@ -1,4 +1,7 @@
-"""Printing from the admin: buttons and bulk actions on orders, tasks and badges, and what was printed on the order's page."""
+"""Printing from the admin: buttons and bulk actions on orders, tasks and badges, and what was printed on the order's page.
+
+The order's page gets the buttons and the panel of customers' codes here, too: one class stands on top of it.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,6 +15,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidge
 
 from apps.accounts.access import access_of
 from apps.core.admin import BulkVerb, DialogForm, Verb
+from apps.scanning.admin import linking
 from apps.scanning.models import Badge, Paper, Printout
 from apps.scanning.printing.labels import draw_badges, draw_labels
 from apps.scanning.printing.reading import (
@@ -145,29 +149,38 @@ ORDERS: Any = type(admin.site.get_model_admin(WorkOrder))
 TASKS: Any = type(admin.site.get_model_admin(Task))
 
 
-class PrintedOrderAdmin(ORDERS):
-    """The work orders' pages with printing."""
+class FloorOrderAdmin(ORDERS):
+    """The work orders' pages with printing and customers' codes."""
 
-    verbs = _before(ORDERS.verbs, "copy", TICKET, LABELS)
+    verbs = _before(_before(ORDERS.verbs, "copy", TICKET, LABELS), "share", linking.LINK, linking.UNLINK)
     bulk_verbs = [*ORDERS.bulk_verbs, TICKETS_IN_BULK]
 
     def moves(self, request: HttpRequest, obj: WorkOrder) -> Iterable[str]:
-        return [*super().moves(request, obj), *(("ticket", "labels") if _may_print(request.user, obj) else ())]
+        printing = ("ticket", "labels") if _may_print(request.user, obj) else ()
+        return [*super().moves(request, obj), *printing, *linking.linking_moves(request)]
 
     def render_change_form(self, request: HttpRequest, context: dict, *args: Any, obj: Any = None, **kwargs: Any) -> HttpResponse:
         response = super().render_change_form(request, context, *args, obj=obj, **kwargs)
-        if obj is None or not access_of(request.user).has("scanning.view_printout"):
-            return response
-        printouts = list(Printout.objects.visible_to(request.user).filter(order=obj).select_related("printed_by")[:SHOWN])
-        page = response.context_data
+        if obj is not None:
+            page = response.context_data
+            page |= linking.linked_context(request, obj)
+            if page.get("linked_codes"):
+                page["more_panels"] = [*page.get("more_panels", ()), linking.PANEL]
+            self._tell_printouts(request, page, obj)
+        return response
+
+    def _tell_printouts(self, request: HttpRequest, page: dict[str, Any], order: WorkOrder) -> None:
+        """Add the panel of what was printed, and the warning that the last ticket is out of date."""
+        if not access_of(request.user).has("scanning.view_printout"):
+            return
+        printouts = list(Printout.objects.visible_to(request.user).filter(order=order).select_related("printed_by")[:SHOWN])
         page["printouts"] = printouts
         page["more_panels"] = [*page.get("more_panels", ()), "docket/orders/printouts.html"]
         stale = stale_sentence(page["order"], next((one for one in printouts if one.paper == Paper.TICKET), None))
         page["warnings"] = [*([stale] if stale else []), *page["warnings"]]
-        return response
 
 
-class PrintedTaskAdmin(TASKS):
+class FloorTaskAdmin(TASKS):
     """The tasks' pages with labels."""
 
     verbs = _before(TASKS.verbs, "share", TASK_LABEL)
@@ -177,6 +190,6 @@ class PrintedTaskAdmin(TASKS):
         return [*super().moves(request, obj), *(("labels",) if _may_print(request.user, obj) else ())]
 
 
-for model, printed in ((WorkOrder, PrintedOrderAdmin), (Task, PrintedTaskAdmin)):
+for model, its_admin in ((WorkOrder, FloorOrderAdmin), (Task, FloorTaskAdmin)):
     admin.site.unregister(model)
-    admin.site.register(model, printed)
+    admin.site.register(model, its_admin)

@@ -351,7 +351,7 @@ class ScanViewSet(ListView, DetailView, ScopedViewSet):
         order = WorkOrder.objects.visible_to(request.user).filter(pk=code.number).first()
         if order is None:
             raise finding.unknown()
-        link = link_code(body["code"], order, by=request.user)
+        link = link_code(order, by=request.user, code=body["code"])
         return Response(LinkedShape(link).data)
 
     def once(self, run: Callable[[], Response]) -> Response:

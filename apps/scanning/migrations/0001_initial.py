@@ -115,7 +115,7 @@ class Migration(migrations.Migration):
             name='LinkedCode',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=120, unique=True, verbose_name='code')),
+                ('code', models.CharField(max_length=300, unique=True, verbose_name='code')),
                 ('linked_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='linked at')),
                 ('linked_by', models.ForeignKey(editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='linked by')),
                 ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='linked_codes', to='workorders.workorder', verbose_name='order')),
