@@ -296,7 +296,7 @@ def cancel_order(order: WorkOrder, *, by: Any, reason: str) -> WorkOrder:
             _apply(task, "cancel", TaskStatus.CANCELLED, by=by, event={"reason": reason})
         for step in fresh.steps.locked().exclude(status__in=STEP_ENDED):
             step.order = fresh
-            end_step(step, by=by)
+            end_step(step, by=by, is_done=step.tasks.filter(status=TaskStatus.COMPLETED).exists())
         _apply(fresh, "cancel", OrderStatus.CANCELLED, by=by, event={"reason": reason})
         _tell(fresh, "order_cancelled", holders, reason=reason)
         return fresh

@@ -18,7 +18,7 @@ from apps.workorders.services.locking import lock_task, reason_text, whole_numbe
 from apps.workorders.services.rollup import begin_order, roll_up
 from apps.workorders.services.tasks import reason_code_of
 from apps.workorders.states import OrderStatus, TaskStatus
-from apps.workorders.transitions import _apply, refuse_unless_possible
+from apps.workorders.transitions import _apply, one_insert, refuse_unless_possible
 
 UNDOABLE = ("claim", "start", "pause", "resume", "report", "complete")
 
@@ -28,7 +28,7 @@ def report(task: Task, *, by: Any, good: int = 0, scrap: int = 0, reason_code: s
     values = _increment(good, scrap, reason_code, reason, note)
     if not good and not scrap:
         raise InvalidInput(_("Nothing to report: enter the good or the scrapped pieces."), field="quantity", code="nothing")
-    with acting(by, reason=values["reason"]):
+    with acting(by, reason=values["reason"]), one_insert():
         fresh = lock_task(task, by=by)
         require_task(by, "report", fresh)
         _check_increment(fresh, "report", values, by=by)
@@ -41,7 +41,7 @@ def report(task: Task, *, by: Any, good: int = 0, scrap: int = 0, reason_code: s
 def complete_task(task: Task, *, by: Any, good: int = 0, scrap: int = 0, reason_code: str = "", reason: str = "", note: str = "") -> Task:
     """A last report and the completion in one. Completing short of plan needs a reason. The last completion completes step and order."""
     values = _increment(good, scrap, reason_code, reason, note)
-    with acting(by, reason=values["reason"]):
+    with acting(by, reason=values["reason"]), one_insert():
         fresh = lock_task(task, by=by)
         require_task(by, "complete", fresh)
         _check_increment(fresh, "complete", values, by=by)
@@ -122,7 +122,7 @@ def undo_last(task: Task, *, by: Any, reason: str = "") -> Task:
     Refused, with the reason, when something later depends on it.
     """
     reason = reason_text(reason, what=_("Undoing"), required=False)
-    with acting(by, reason=reason):
+    with acting(by, reason=reason), one_insert():
         fresh = lock_task(task, by=by)
         events = WorkEvent.objects.filter(task=fresh, reverses=None, reversed_by=None)
         last = events.filter(actor=by, verb__in=UNDOABLE).order_by("-pk").first()
@@ -144,18 +144,19 @@ def undo_last(task: Task, *, by: Any, reason: str = "") -> Task:
 def reverse_event(event: WorkEvent, *, by: Any, reason: str) -> WorkEvent:
     """Correct a report: a supervisor's reversing event, with a reason. Each event can be reversed once; nothing is overwritten."""
     reason = reason_text(reason, what=_("A correction"))
-    with acting(by, reason=reason):
+    with acting(by, reason=reason), one_insert():
         if event.task_id is None or event.verb not in ("report", "complete"):
             raise RuleError(_("Only reports and completions can be taken back."), code="not_reversible")
         fresh = lock_task(event.task_id, by=by)
         require_task(by, "correct", fresh)
-        return _reverse(WorkEvent.objects.select_related("step").get(pk=event.pk), fresh, by=by, reason=reason, verb="correct")
+        event = WorkEvent.objects.select_related("step", "reversed_by").get(pk=event.pk)
+        if event.reverses_id or hasattr(event, "reversed_by"):
+            raise RuleError(_("This was taken back already. Look at the task's events."), code="already_reversed")
+        return _reverse(event, fresh, by=by, reason=reason, verb="correct")
 
 
 def _reverse(event: WorkEvent, task: Task, *, by: Any, reason: str, verb: str) -> WorkEvent:
-    """Write the opposite of `event`: quantities negated, and its move taken back, if it is still the last one."""
-    if WorkEvent.objects.filter(reverses=event).exists() or event.reverses_id:
-        raise RuleError(_("This was taken back already. Look at the task's events."), code="already_reversed")
+    """Write the opposite of `event`, which nothing has taken back: quantities negated, and its move undone, if it is still the last."""
     if task.order.status in (OrderStatus.COMPLETED, OrderStatus.CANCELLED):
         raise RuleError(
             _("Order %(number)s is %(status)s, so nothing on it is taken back. Reopen it first, if it is completed.")
@@ -164,7 +165,7 @@ def _reverse(event: WorkEvent, task: Task, *, by: Any, reason: str, verb: str) -
         )
     moved = bool(event.to_status)
     later = WorkEvent.objects.filter(task=task, pk__gt=event.pk, reverses=None, reversed_by=None)
-    if (moved and later.exists()) or (verb == "undo" and later.exists()):
+    if (moved or verb == "undo") and later.exists():
         raise RuleError(
             _("Something happened on task %(number)s after it. Take the later things back first.") % {"number": task}, code="later_events"
         )

@@ -19,7 +19,7 @@ from apps.workorders.services.dispatching import decide
 from apps.workorders.services.locking import lock_task, reason_text, whole_number
 from apps.workorders.services.rollup import begin_step, roll_up
 from apps.workorders.states import ORDER_RUNNING, TASK_HELD, TASK_OPEN, TaskStatus
-from apps.workorders.transitions import _apply, record, refuse_unless_possible
+from apps.workorders.transitions import _apply, one_insert, record, refuse_unless_possible
 
 
 def require_running(task: Task) -> None:
@@ -71,7 +71,7 @@ def start_task(task: Task, *, by: Any, reason: str = "") -> Task:
     Who may assign the task can start it all the same, with a reason.
     """
     reason = reason_text(reason, what=_("Starting"), required=False)
-    with acting(by, reason=reason):
+    with acting(by, reason=reason), one_insert():
         fresh = lock_task(task, by=by)
         if fresh.status == TaskStatus.PENDING:
             _claim(fresh, by=by)
