@@ -8,6 +8,7 @@ os.environ.setdefault("DEBUG", "true")
 os.environ.setdefault("DJANGO_SECRET_KEY", "only-for-tests-" + "x" * 40)
 os.environ.setdefault("DOCKET_VAR_DIR", tempfile.mkdtemp(prefix="docket-test-"))
 os.environ.setdefault("LOG_LEVEL", "ERROR")
+os.environ.setdefault("PGOPTIONS", "-c synchronous_commit=off")  # a test's database outlives no power cut
 
 
 def pytest_configure() -> None:
