@@ -4,6 +4,9 @@ A code is a letter, a number in Crockford's base 32 and a check character: `T` +
 and digits that sit at the same key on every keyboard layout's scan codes that a scanner sends, so nothing moves on the way.
 The paper that goes with a job carries `D` and `J` codes, which tell the order's revision besides the order or the task.
 
+People call task 598 `T598`. So that nobody's typing of a number is ever another task's code, `T` with nothing but decimal digits
+is no code: where a task's would be one, its letter is `K`.
+
 The check is a sum in the field of 32 elements with a different weight for each place, so that every wrong character and
 every swap of two neighbours changes it.
 """
@@ -39,6 +42,8 @@ class Kind(StrEnum):
     TASK_PAPER = "J"
 
 
+SECOND = "K"  # the letter of a task whose code would read as the number of one
+TASK_NUMBER = re.compile(r"T[0-9]+")
 PAPERS = {Kind.ORDER_PAPER: Kind.ORDER, Kind.TASK_PAPER: Kind.TASK}
 # The strip on the job ticket. A number never changes its meaning: the paper is out there.
 COMMANDS = {1: "start", 2: "pause", 3: "complete", 4: "undo", 5: "claim", 6: "resume", 7: "release", 8: "report"}
@@ -59,7 +64,7 @@ class Code:
 
 
 class BadCode(InvalidInput):
-    """The text is no code of ours; `code` is one of bad_code, wrong_check, wrong_layout, foreign_host."""
+    """The text is no code of ours; `code` is one of bad_code, a_number, wrong_check, wrong_layout, foreign_host."""
 
     code = "bad_code"
 
@@ -93,7 +98,12 @@ def encode(kind: Kind, number: int, revision: int | None = None) -> str:
         if revision is None:
             raise ValueError("A paper's code carries a revision.")
         number = number * REVISIONS + revision % REVISIONS
-    body = kind + _in_base_32(number)
+    digits = _in_base_32(number)
+    code = _checked(kind + digits)
+    return _checked(SECOND + digits) if TASK_NUMBER.fullmatch(code) else code
+
+
+def _checked(body: str) -> str:
     return body + ALPHABET[_times_two(_checksum(body))]
 
 
@@ -102,7 +112,11 @@ def decode(text: str) -> Code:
     plain = unicodedata.normalize("NFKC", text)
     # Wide letters are read as the plain ones. What is several letters in one, or a capital of another alphabet, is a wrong reading.
     text = plain.strip().upper().translate(READ_AS) if plain.isascii() and len(plain) == len(text) else ""
-    if not 3 <= len(text) <= LONGEST or text[0] not in set(Kind) or any(letter not in VALUES for letter in text):
+    if len(text) <= LONGEST and TASK_NUMBER.fullmatch(text):
+        raise BadCode(
+            _("%(number)s is the task's number. Scan its code, or type the small code under the bars.") % {"number": text}, code="a_number"
+        )
+    if not 3 <= len(text) <= LONGEST or text[0] not in {*Kind, SECOND} or any(letter not in VALUES for letter in text):
         raise _no_code()
     # Times x once more, so that the check character stands for the sum itself.
     if _times_two(_checksum(text[:-1])) != VALUES[text[-1]]:
@@ -110,12 +124,11 @@ def decode(text: str) -> Code:
     number = 0
     for letter in text[1:-1]:
         number = number * 32 + VALUES[letter]
-    if number > LARGEST or (text[1] == "0" and len(text) > 3):
+    kind = Kind.TASK if text[0] == SECOND else Kind(text[0])
+    number, revision = divmod(number, REVISIONS) if kind in PAPERS else (number, None)
+    if number > LARGEST or encode(kind, number, revision) != text:
         raise _no_code()
-    kind = Kind(text[0])
-    if kind in PAPERS:
-        return Code(PAPERS[kind], *divmod(number, REVISIONS))
-    return Code(kind, number)
+    return Code(PAPERS.get(kind, kind), number, revision)
 
 
 def _no_code() -> BadCode:

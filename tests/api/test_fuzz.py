@@ -51,8 +51,8 @@ CONFIG: dict[str, Any] = {
 }
 # Refusals of what a schema cannot forbid: that two parameters exclude each other, that a row is there, that a check character fits.
 BEYOND_A_SCHEMA = {
-    "bad_code", "wrong_check", "wrong_layout", "foreign_host", "bad_cursor", "page_and_cursor", "too_deep", "unknown", "nobody", "nothing",
-    "bad_time", "blank", "pin_shape", "pin_trivial", "said_twice",
+    "bad_code", "a_number", "wrong_check", "wrong_layout", "foreign_host", "bad_cursor", "page_and_cursor", "too_deep", "unknown",
+    "nobody", "nothing", "bad_time", "blank", "pin_shape", "pin_trivial", "said_twice",
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The floor page as people use it: a scanner that types, a network that comes and goes, hands that change."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -293,6 +294,7 @@ def test_a_refusal_is_red_and_stops_its_lane_until_it_is_understood(floor, shop,
     floor.context.unroute("**/api/scans/batch/")
     floor.page.locator("#tab-last").click()
     floor.page.get_by_role("button", name="Send now").click()
+    floor.hears("They wait behind one that was refused: read it and press Understood.", "warn")
     floor.sees("Refused: Pause")
     floor.sees("Waiting behind it: 1")
     task.refresh_from_db()
@@ -347,8 +349,10 @@ def test_a_scanner_leaves_no_trace_in_a_field_and_comes_once(floor, running_task
 def test_a_misread_a_foreign_code_and_an_unknown_one_are_told_at_once(floor, running_task, operator, shop):
     floor.badge_in(operator)
     right = code_of(running_task)
-    floor.scan(right[:-1] + ("0" if right[-1] != "0" else "1"))
+    floor.scan(right[:-1] + ("A" if right[-1] != "A" else "B"))
     floor.hears("was not read right", "bad")
+    floor.scan("T598")
+    floor.hears("T598 is the task's number", "bad")
     floor.scan("https://docket.example.com/s/" + right)
     floor.hears("This code belongs to docket.example.com", "bad")
     floor.scan(encode(Kind.TASK, 99_999))
@@ -395,3 +399,167 @@ def test_ones_own_phone_signs_in_by_password_and_undoes(chromium, live_server, h
     assert running_task.good == 0
     assert verbs(running_task) == ["report", "undo"]
     context.close()
+
+
+def opened(floor, task) -> None:
+    """The task is on the screen, by its code."""
+    floor.scan(code_of(task))
+    floor.hears("is running")
+    expect(floor.page.locator("#do-report")).to_be_visible()
+
+
+def refuses(floor, verb: str) -> None:
+    """A scanned command finds no task."""
+    floor.scan(command(verb))
+    floor.hears("Scan a task first.", "warn")
+
+
+def test_a_command_acts_on_nothing_but_the_task_on_the_screen(floor, running_task, operator, shop):
+    """Whatever was scanned after the task, or left it: the command must not act on the one that was open before."""
+    floor.badge_in(operator)
+    opened(floor, running_task)
+    floor.scan(code_of(running_task.order))  # and the command at once, before the server has said what the order is
+    refuses(floor, "pause")
+    expect(floor.page.locator(".screen-pick")).to_be_visible()
+    refuses(floor, "complete")
+    right, hidden = code_of(running_task), shop.task(shop.approved(), "CUT")
+    misread = right[:-1] + ("A" if right[-1] != "A" else "B")
+    for wrong in (misread, "PO-4711", "https://docket.example.com/s/" + right, encode(Kind.TASK, 99_999), code_of(hidden)):
+        opened(floor, running_task)
+        floor.scan(wrong)
+        floor.hears("", "bad")
+        refuses(floor, "pause")
+    opened(floor, running_task)
+    floor.page.locator("#back").click()
+    refuses(floor, "undo")
+    opened(floor, running_task)
+    floor.page.locator("#tab-settings").click()
+    refuses(floor, "release")
+    floor.scan(reason("glue"))
+    floor.hears("glue fault: no task is open", "warn")
+    running_task.refresh_from_db()
+    assert (running_task.status, verbs(running_task)) == (TaskStatus.IN_PROGRESS, [])
+    assert Scan.objects.count() == 0
+
+
+def test_a_failed_scan_keeps_what_is_typed_but_no_command_counts_it(floor, running_task, operator):
+    floor.badge_in(operator)
+    opened(floor, running_task)
+    floor.page.locator("#do-report").click()
+    floor.page.locator("#good").fill("40")
+    floor.scan(encode(Kind.TASK, 99_999))
+    floor.hears("Nobody knows this code here", "bad")
+    refuses(floor, "complete")
+    expect(floor.page.locator("#good")).to_have_value("40")
+    floor.page.locator("#report-send").click()
+    floor.hears("40", "good")
+    floor.scan(command("pause"))
+    floor.hears("is paused", "good")
+    assert counted(running_task) == [(40, 0)]
+
+
+def test_what_the_supervisor_decides_is_told_until_it_is_read(floor, running_task, operator, shop):
+    floor.badge_in(operator)
+    opened(floor, running_task)
+    floor.lets_through(lambda route: route.abort())
+    floor.report(20)
+    floor.shows_waiting(1)
+    do.complete_task(running_task, by=shop.people["printing_lead"], good=1000)
+    floor.context.unroute("**/api/scans/batch/")
+    floor.page.locator("#tab-last").click()
+    floor.page.clock.install()
+    floor.page.get_by_role("button", name="Send now").click()
+    floor.hears("your supervisor decides", "warn")
+    floor.shows_waiting(0)
+    floor.page.clock.fast_forward(60_000)
+    floor.hears("your supervisor decides", "warn")
+    floor.page.locator("#voice").click()
+    expect(floor.page.locator("#voice.is-calm")).to_be_visible()
+    floor.sees("with the supervisor")
+
+
+def test_a_number_that_cannot_be_is_refused_in_the_form_and_stays_typed(floor, running_task, operator):
+    floor.badge_in(operator)
+    opened(floor, running_task)
+    floor.page.locator("#do-report").click()
+    good, send = floor.page.locator("#good"), floor.page.locator("#report-send")
+    for number, words in (("999999999", "More than 100,000,000 cannot be counted"), ("1501", "1,501 good is far over the 1,000 planned")):
+        good.fill(number)
+        send.click()
+        floor.hears(words, "bad")
+        expect(good).to_have_value(number)
+    good.fill("1051")
+    send.click()
+    expect(floor.page.locator("dialog")).to_contain_text("1,051 good of 1,000 planned: is that right?")
+    floor.scan(reason("glue"))  # a scan closes the question, and the form goes on
+    expect(floor.page.locator("dialog")).to_have_count(0)
+    expect(good).to_have_value("1051")
+    assert Scan.objects.count() == 0
+    send.click()
+    floor.page.locator("#choose-yes").click()
+    floor.hears("1,051", "warn")
+    assert counted(running_task) == [(1051, 0)]
+
+
+def test_a_blocked_task_says_why_and_does_not_offer_to_start(floor, shop, operator):
+    task = shop.task(shop.approved(), "PRT")
+    floor.badge_in(operator)
+    floor.scan(code_of(task))
+    floor.hears("read this first", "warn")
+    expect(floor.page.locator("#blocked")).to_contain_text("It cannot start yet.")
+    expect(floor.page.locator(".warning")).to_have_count(1)
+    assert "is-primary" not in floor.page.locator("#do-start").get_attribute("class")
+    assert "is-primary" in floor.page.locator("#do-claim").get_attribute("class")
+
+
+def test_only_ones_own_last_entry_is_offered_to_be_taken_back(floor, shop, running_task, operator):
+    floor.badge_in(operator)
+    opened(floor, running_task)
+    expect(floor.page.locator("#do-undo")).to_be_visible()
+    do.report(running_task, by=shop.people["printing_lead"], good=10)
+    floor.page.locator("#back").click()
+    floor.page.get_by_role("button", name="Refresh").click()
+    floor.page.locator(f"#task-{running_task.pk}").click()
+    expect(floor.page.locator(".figure.is-good dd")).to_have_text("10")
+    expect(floor.page.locator("#do-undo")).to_have_count(0)
+    WorkEvent.objects.filter(task=running_task).update(at=timezone.now() - timedelta(hours=2))
+    do.report(running_task, by=operator, good=5)
+    floor.page.reload()
+    floor.page.locator(f"#task-{running_task.pk}").click()
+    expect(floor.page.locator("#do-undo")).to_be_visible()
+
+
+def test_back_and_forward_go_through_the_page(floor, running_task, operator):
+    floor.badge_in(operator)
+    opened(floor, running_task)
+    floor.page.locator("#do-report").click()
+    expect(floor.page.locator("#good")).to_be_visible()
+    floor.page.go_back()
+    expect(floor.page.locator("#do-report")).to_be_visible()
+    floor.page.go_back()
+    expect(floor.page.locator(".screen-home")).to_be_visible()
+    refuses(floor, "pause")
+    floor.page.go_forward()
+    expect(floor.page.locator("#do-report")).to_be_visible()
+    floor.scan(command("pause"))
+    floor.hears("is paused", "good")
+
+
+def test_all_that_may_be_done_stands_above_the_bar(floor, running_task, operator):
+    floor.badge_in(operator)
+    opened(floor, running_task)
+    bar = floor.page.locator("#foot").bounding_box()["y"]
+    for verb in ("report", "pause", "complete", "undo"):
+        box = floor.page.locator(f"#do-{verb}").bounding_box()
+        assert box["y"] + box["height"] <= bar, verb
+
+
+def test_signing_out_in_one_tab_is_said_in_the_other(floor, running_task, operator):
+    floor.badge_in(operator)
+    other = floor.new_tab()
+    other.goto("/floor/")
+    other.locator("#tab-settings").click()
+    other.locator("#sign-out").click()
+    floor.hears("Operator is signed out.", "warn")
+    floor.hears("It was done in another tab of this page.")
+    expect(floor.page.locator(".screen-badge")).to_be_visible()

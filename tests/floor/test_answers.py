@@ -67,18 +67,19 @@ def test_a_handheld_that_may_not(what: str, handheld: Callable, device: Device, 
 
 def wrong_codes(task: Task) -> dict[str, tuple[str, int, str]]:
     code = code_of(task)
-    wrong = code[:-1] + ("0" if code[-1] != "0" else "1")
+    wrong = code[:-1] + ("A" if code[-1] != "A" else "B")  # a letter: with a digit it could be a task's number
     return {
         "a wrong check character": (wrong, 400, "wrong_check"),
         "a swapped layout": (code.translate(RUSSIAN), 400, "wrong_layout"),
         "another host": (f"https://docket.elsewhere.example/s/{code}", 400, "foreign_host"),
+        "a task's number": (str(task), 400, "a_number"),
         "no code at all": ("6901234567892", 400, "bad_code"),
         "a task that is not there": (encode(Kind.TASK, task.pk + 10_000), 404, "unknown_code"),
     }
 
 
 @pytest.mark.parametrize(
-    "what", ["a wrong check character", "a swapped layout", "another host", "no code at all", "a task that is not there"]
+    "what", ["a wrong check character", "a swapped layout", "another host", "a task's number", "no code at all", "a task that is not there"]
 )
 def test_a_code_that_is_wrong(what: str, handheld: Callable, task: Task):
     code, status, answer = wrong_codes(task)[what]

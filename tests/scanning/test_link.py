@@ -39,6 +39,7 @@ def test_linking_again_changes_nothing_and_another_order_is_refused(shop, superv
 def test_our_own_codes_are_not_linked(supervisor, pending_task):
     api, order = api_of(supervisor), code_of(pending_task.order)
     assert link(api, code_of(pending_task), order).json()["code"] == "own_code"
+    assert link(api, "T598", order).json()["code"] == "a_number"
     assert link(api, "ab", order).json()["code"] == "too_short"
     assert link(api, "ab   ", order).json()["code"] == "too_short"
     assert link(api, "PO-1", code_of(pending_task)).json()["code"] == "not_an_order"

@@ -53,7 +53,13 @@ def test_commands_reasons_and_ones_own_badge(api, handheld, operator, second_ope
 
 @pytest.mark.parametrize(
     ("code", "expected"),
-    [("T2N8", "wrong_check"), ("", "bad_code"), ("https://other.example/s/T2N7", "foreign_host"), ("x" * 400, "bad_code")],
+    [
+        ("T2N8", "wrong_check"),
+        ("T598", "a_number"),
+        ("", "bad_code"),
+        ("https://other.example/s/T2N7", "foreign_host"),
+        ("x" * 400, "bad_code"),
+    ],
 )
 def test_what_is_no_code_says_why(api, code, expected):
     answer = resolve(api, code)

@@ -246,6 +246,7 @@ def _answers() -> dict[str, str]:
         "no_answer": _("Docket does not answer."),
         "no_answer_more": _("You see what was last loaded. Scans are kept and sent later."),
         "bad_code": _("This is no code of Docket. Scan the code on the job ticket, or type it again."),
+        "a_number": _("%(number)s is the task's number. Scan its code, or type the small code under the bars."),
         "wrong_check": _("Code %(code)s was not read right. Scan it again."),
         "foreign_host": _("This code belongs to %(host)s, not to this Docket. Scan a code of this shop."),
     }

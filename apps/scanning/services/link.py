@@ -51,7 +51,7 @@ def unlink_code(link: LinkedCode, *, by: Any) -> None:
 
 
 def _customers_code(text: str) -> str:
-    """The code as it is kept. Raises InvalidInput for what is none, or one of our own."""
+    """The code as it is kept. Raises InvalidInput for what is none, one of our own, or a task's number."""
     code = finding.plain(text)
     if len(code) < SHORTEST_CODE:
         raise InvalidInput(_("This is too short for a code. Scan it again."), field="code", code="too_short")
@@ -60,7 +60,7 @@ def _customers_code(text: str) -> str:
     try:
         finding.read_code(text)
     except BadCode as refusal:
-        if refusal.code == "wrong_layout":
+        if refusal.code in ("wrong_layout", "a_number"):
             raise
         return code
     raise InvalidInput(_("This is a code of Docket itself. Scan the customer's own code."), field="code", code="own_code")

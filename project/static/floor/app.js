@@ -244,6 +244,7 @@ function beforeSignIn(code) {
 
 function sentenceOf({ error, text, host }) {
   if (error === "wrong_check") return t("wrong_check", { code: text });
+  if (error === "a_number") return t("a_number", { number: text });
   return error === "foreign_host" ? t("foreign_host", { host }) : t("bad_code");
 }
 
@@ -261,7 +262,7 @@ async function resolve(code) {
 
 // Not one of our codes: perhaps a customer's own, which only the server knows.
 async function scanUnknown(code, text) {
-  if (code.error === "wrong_check") return app.say("bad", sentenceOf(code));
+  if (["wrong_check", "a_number"].includes(code.error)) return app.say("bad", sentenceOf(code));
   const found = await resolve(text);
   if (found?.ended) return null;
   if (found?.order) return showOrder(found);

@@ -4,8 +4,9 @@ const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const READ_AS = { O: "0", I: "1", L: "1" };
 const LONGEST = 20;
 const REVISIONS = 4096;
-const KINDS = { W: "order", T: "task", E: "badge", C: "command", R: "reason", D: "order", J: "task" };
+const KINDS = { W: "order", T: "task", K: "task", E: "badge", C: "command", R: "reason", D: "order", J: "task" };
 const PAPERS = "DJ";
+const TASK_NUMBER = /^T[0-9]+$/; // what people call a task: never a code, which has the letter K where it would be one
 
 const timesTwo = (value) => (value & 16 ? (value << 1) ^ 0b100101 : value << 1);
 
@@ -18,16 +19,21 @@ function checksum(text) {
 export function encode(letter, number) {
   let digits = "";
   for (let rest = number; rest || !digits; rest = Math.floor(rest / 32)) digits = ALPHABET[rest % 32] + digits;
-  return letter + digits + ALPHABET[timesTwo(checksum(letter + digits))];
+  const code = checked(letter + digits);
+  return TASK_NUMBER.test(code) ? checked(`K${digits}`) : code;
 }
 
-// {kind, number, revision, code}, or {error}: bad_code (none of ours) or wrong_check (misread).
+const checked = (body) => body + ALPHABET[timesTwo(checksum(body))];
+
+// {kind, number, revision, code}, or {error}: bad_code (none of ours), a_number (a task's) or wrong_check (misread).
 export function decode(given) {
   const text = [...given.normalize("NFKC").trim().toUpperCase()].map((letter) => READ_AS[letter] ?? letter).join("");
+  if (text.length <= LONGEST && TASK_NUMBER.test(text)) return { error: "a_number", text };
   const known = text.length >= 3 && text.length <= LONGEST && text[0] in KINDS && [...text].every((letter) => ALPHABET.includes(letter));
   if (!known) return { error: "bad_code", text };
-  const odd = timesTwo(checksum(text.slice(0, -1))) !== ALPHABET.indexOf(text.at(-1)) || (text[1] === "0" && text.length > 3);
+  const odd = checked(text.slice(0, -1)) !== text || (text[1] === "0" && text.length > 3);
   if (odd) return { error: "wrong_check", text };
+  if (text[0] === "K" && !TASK_NUMBER.test(checked(`T${text.slice(1, -1)}`))) return { error: "bad_code", text };
   let number = 0;
   for (const letter of text.slice(1, -1)) number = number * 32 + ALPHABET.indexOf(letter);
   const code = { kind: KINDS[text[0]], number, revision: null, code: text };
