@@ -60,15 +60,29 @@ class SignedInOrder(Signed):
         abstract = True
 
 
+# Numbers are given out to all databases of a server; only a writer that is seen to work in another one cannot add a row here.
+# pg_stat_activity has the lower 32 bits of a number.
+_OLDEST_WRITER = """
+WITH seen AS MATERIALIZED (SELECT pg_current_snapshot() AS snapshot),
+elsewhere AS (SELECT backend_xid::text::bigint AS number FROM pg_stat_activity WHERE datname <> current_database()
+    AND backend_xid IS NOT NULL),
+writing AS (SELECT writer::text::bigint AS number FROM seen, pg_snapshot_xip(snapshot) AS writer)
+SELECT LEAST(
+    COALESCE((SELECT MIN(number) FROM writing WHERE number % 4294967296 NOT IN (SELECT number FROM elsewhere)),
+        (SELECT pg_snapshot_xmax(snapshot)::text::bigint FROM seen)),
+    pg_current_xact_id_if_assigned()::text::bigint)
+"""
+
+
 def place_of(*histories: Any) -> list[int]:
     """Up to where each of these histories can be read now, such that no row will ever be added before it.
 
-    PostgreSQL: the oldest transaction that still writes; whatever is below has ended, and what it wrote is seen by the next
-    query. SQLite: the last key of each, since its writers come one after the other. One query, on SQLite one each.
+    PostgreSQL: the oldest transaction of this database that still writes; whatever is below has ended, and what it wrote is seen
+    by the next query. SQLite: the last key of each, since its writers come one after the other. One query, on SQLite one each.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+            cursor.execute(_OLDEST_WRITER)
             return [cursor.fetchone()[0]] * len(histories)
     return [history.order_by().aggregate(last=Max("history_id"))["last"] or 0 for history in histories]
 

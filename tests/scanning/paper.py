@@ -88,8 +88,8 @@ class Paper:
         found: dict[str, set[str]] = {"CODE-128": set(), "QR-Code": set()}
         self._run("pdftoppm", "-r", str(DOTS), "-gray", "-png", "paper.pdf", "page")
         for image in sorted(Path(self._folder.name).glob("page*.png")):
-            tiles = self._tiles(image)
-            read = self._run("zbarimg", "-q", "-Sdisable", "-Sqrcode.enable", "-Scode128.enable", *tiles)
+            # The page too: the bars of a long code are wider than what two tiles share.
+            read = self._run("zbarimg", "-q", "-Sdisable", "-Sqrcode.enable", "-Scode128.enable", image.name, *self._tiles(image))
             for line in read.splitlines():
                 kind, _colon, text = line.partition(":")
                 found[kind].add(text)

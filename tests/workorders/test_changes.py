@@ -6,6 +6,7 @@ Each test commits for real: inside a test's transaction PostgreSQL would rightly
 from datetime import timedelta
 from threading import Event, Thread
 
+import psycopg
 import pytest
 from django.core import signing
 from django.db import connection, transaction
@@ -341,6 +342,19 @@ def test_what_commits_late_is_told_late_and_not_lost(shop, operator, second_oper
     else:
         assert follower.news() == ([slow.pk], [])
     assert follower.news() == ([], [])
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="an SQLite file has no neighbours")
+def test_a_writer_in_another_database_of_the_server_holds_nobody_up(shop, operator, running_task):
+    follower = Follower(operator)
+    address = {**connection.get_connection_params(), "dbname": "postgres"}
+    with psycopg.connect(
+        **{name: value for name, value in address.items() if name in ("dbname", "host", "port", "user", "password")}
+    ) as other:
+        other.execute("SELECT pg_current_xact_id()")
+        do.report(running_task, by=operator, good=10)
+        assert follower.news() == ([running_task.pk], [])
+        other.rollback()
 
 
 @pytest.mark.slow
