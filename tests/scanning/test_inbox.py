@@ -4,9 +4,11 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from apps.core.errors import InvalidInput, RuleError
 from apps.scanning.models import Scan
@@ -22,6 +24,12 @@ LIST, ADD = reverse("admin:scanning_scan_changelist"), reverse("admin:scanning_s
 
 def page(scan):
     return reverse("admin:scanning_scan_change", args=[scan.pk])
+
+
+def text_of(answer):
+    """What one reads on a page."""
+    assert answer.status_code == 200
+    return " ".join(strip_tags(answer.content.decode()).split())
 
 
 def press(client, scan, verb, **values):
@@ -233,6 +241,43 @@ class TestPages:
         assert client.get(reverse(f"admin:scanning_scan_verb_{verb}", args=[late.pk])).status_code == 403
         shown = client.get(page(late)).content.decode()
         assert "He told me." in shown
+
+    def test_the_page_says_what_a_decision_needs(self, late, supervisor):
+        client = client_of(supervisor)
+        shown = text_of(client.get(page(late)))
+        assert "The task now" in shown
+        assert "1,040 good of 1,000 planned" in shown
+        assert "held for the supervisor" in shown
+        inbox.apply_scan(late, by=again(supervisor), reason="He told me.")
+        shown = text_of(client.get(page(late)))
+        assert f"applied, by {supervisor}" in shown
+        assert "held for the supervisor" not in shown
+        assert "1,040 good of" not in shown
+
+    def test_in_chinese_the_button_counts_and_does_not_import(self, late, supervisor):
+        shown = text_of(client_of(supervisor).get(page(late), headers={"accept-language": "zh-hans"}))
+        assert "计入" in shown
+        assert "确认导入" not in shown
+
+    @pytest.mark.parametrize(
+        ("behind", "off", "words"),
+        [
+            (timedelta(seconds=5), False, "right"),
+            (timedelta(minutes=10), True, "off by 10\N{NO-BREAK SPACE}minutes: slow"),
+            (timedelta(hours=-3), True, "off by 3\N{NO-BREAK SPACE}hours: fast"),
+            (timedelta(), True, "not believed: the time of arrival counts"),
+            (None, False, "not told by the handheld"),
+        ],
+    )
+    def test_the_clock_is_told_in_words(self, late, behind, off, words):
+        late.sent_at, late.is_clock_off = None if behind is None else late.received_at - behind, off
+        assert admin.site.get_model_admin(Scan).clock(late) == words
+
+    def test_a_scan_of_a_task_out_of_sight_shows_none_of_its_numbers(self, shop, late):
+        Scan.objects.filter(pk=late.pk).update(user=shop.people["prepress_lead"])
+        shown = text_of(client_of(shop.people["prepress_lead"]).get(page(late)))
+        assert "The task now" not in shown
+        assert "1,000" not in shown
 
     def test_the_inbox_lists_what_waits(self, late, running_task, operator, supervisor):
         scans.record_scan(item(running_task, "report", quantity=1), by=again(operator))

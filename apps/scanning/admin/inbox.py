@@ -10,6 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
+from django.utils.html import format_html
+from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, FieldTextFilter, RangeDateTimeFilter
@@ -18,12 +20,13 @@ from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
 from apps.accounts.access import access_of
-from apps.core.admin import ReasonForm, ScopedAdmin, ScopedFilter, Verb
+from apps.core.admin import ReasonForm, ScopedAdmin, ScopedFilter, Verb, in_sight
 from apps.core.forms import DialogForm
 from apps.core.history import door_of
 from apps.scanning.models import Outcome, Scan
 from apps.scanning.services import inbox
-from apps.workorders.models import MOST
+from apps.scanning.services.scans import CLOCK_MAY_BE_OFF
+from apps.workorders.models import MOST, Task
 from apps.workorders.telling import VERBS
 
 TONES = {
@@ -33,6 +36,10 @@ TONES = {
     Outcome.HELD: "warning",
     Outcome.BLOCKED: "warning",
 }
+
+
+def _grouped(number: int) -> str:
+    return number_format(number, force_grouping=True)
 
 
 class CorrectForm(DialogForm):
@@ -117,17 +124,21 @@ class ScanAdmin(ScopedAdmin):
             gettext_lazy("Scanned"),
             {"fields": [("when", "person", "handheld"), ("code", "what"), ("order_number", "task"), ("quantity", "scrap", "reason")]},
         ),
-        (gettext_lazy("Times"), {"fields": [("captured_at", "sent_at", "received_at"), ("happened_at", "is_clock_off")]}),
-        (gettext_lazy("What became of it"), {"fields": [("became", "told"), ("door", "entered_by", "request_id")]}),
+        (gettext_lazy("Times"), {"fields": [("captured_at", "sent_at", "received_at"), ("happened_at", "clock")]}),
+        (gettext_lazy("What became of it"), {"fields": [("became", "told"), ("door", "entered_by"), "sent_as"]}),
         (gettext_lazy("Decision"), {"fields": [("decision", "decided_by", "decided_at"), "decision_reason"]}),
     ]
+    task_fieldset = (
+        gettext_lazy("The task now"),
+        {"fields": [("process", "task_state"), ("planned", "good_so_far", "left"), "if_applied"]},
+    )
     add_fieldsets = [
         (None, {"fields": [("task", "user"), ("verb", "quantity", "scrap"), ("happened_at",), "reason"]}),
     ]
     verbs = [
         Verb(
             "apply",
-            gettext_lazy("Apply"),
+            pgettext_lazy("scan", "Apply"),
             inbox.apply_scan,
             ReasonForm,
             "check_circle",
@@ -180,10 +191,18 @@ class ScanAdmin(ScopedAdmin):
         return False
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fieldsets if obj is not None else self.add_fieldsets
+        """The task's numbers, which a decision needs, stand beside what was scanned; of a task out of sight there are none."""
+        if obj is None:
+            return self.add_fieldsets
+        if obj.task_id is None or not in_sight(Task, request.user).filter(pk=obj.task_id).exists():
+            return self.fieldsets
+        return [self.fieldsets[0], self.task_fieldset, *self.fieldsets[1:]]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["when", "person", "handheld", "what", "order_number", "became", "told", "door"] if obj is not None else []
+        if obj is None:
+            return []
+        shown = ["when", "person", "handheld", "what", "order_number", "clock", "became", "told", "door", "sent_as"]
+        return [*shown, "process", "task_state", "planned", "good_so_far", "left", "if_applied"]
 
     def save_model(self, request: HttpRequest, obj: Scan, form: Any, change: bool) -> None:
         """A scan entered by hand is a verb: the row is the one that it wrote."""
@@ -223,11 +242,11 @@ class ScanAdmin(ScopedAdmin):
 
     @admin.display(description=gettext_lazy("good"), ordering="quantity")
     def made(self, scan: Scan) -> str:
-        return number_format(scan.quantity, force_grouping=True) if scan.quantity else ""
+        return _grouped(scan.quantity) if scan.quantity else ""
 
     @admin.display(description=gettext_lazy("scrap"), ordering="scrap")
     def wasted(self, scan: Scan) -> str:
-        return number_format(scan.scrap, force_grouping=True) if scan.scrap else ""
+        return _grouped(scan.scrap) if scan.scrap else ""
 
     @display(description=gettext_lazy("outcome"), ordering="outcome", label=TONES)
     def state(self, scan: Scan) -> tuple[str, str]:
@@ -237,7 +256,52 @@ class ScanAdmin(ScopedAdmin):
 
     @admin.display(description=gettext_lazy("outcome"))
     def became(self, scan: Scan) -> str:
+        if scan.decision:
+            return _("%(decision)s, by %(person)s") % {"decision": scan.get_decision_display(), "person": scan.decided_by}
         return scan.get_outcome_display()
+
+    @admin.display(description=gettext_lazy("clock"))
+    def clock(self, scan: Scan) -> str:
+        """What the handheld's clock was, in words."""
+        if scan.sent_at is not None and abs(scan.sent_at - scan.received_at) > CLOCK_MAY_BE_OFF:
+            is_fast = scan.sent_at > scan.received_at
+            span = timesince(*sorted((scan.sent_at, scan.received_at)))
+            return (_("off by %(span)s: fast") if is_fast else _("off by %(span)s: slow")) % {"span": span}
+        if scan.is_clock_off:
+            return _("not believed: the time of arrival counts")
+        return _("right") if scan.sent_at is not None else _("not told by the handheld")
+
+    @admin.display(description=gettext_lazy("request id"))
+    def sent_as(self, scan: Scan) -> str:
+        return format_html('<span class="docket-code">{}</span>', scan.request_id) if scan.request_id else "–"
+
+    @admin.display(description=gettext_lazy("process"))
+    def process(self, scan: Scan) -> str:
+        return scan.task.step.process.label
+
+    @admin.display(description=gettext_lazy("status"))
+    def task_state(self, scan: Scan) -> str:
+        return scan.task.get_status_display()
+
+    @admin.display(description=gettext_lazy("planned"))
+    def planned(self, scan: Scan) -> str:
+        return _grouped(scan.task.planned)
+
+    @admin.display(description=gettext_lazy("good"))
+    def good_so_far(self, scan: Scan) -> str:
+        return _grouped(scan.task.good)
+
+    @admin.display(description=gettext_lazy("left"))
+    def left(self, scan: Scan) -> str:
+        return _grouped(scan.task.left)
+
+    @admin.display(description=gettext_lazy("if it is counted"))
+    def if_applied(self, scan: Scan) -> str:
+        """What the task would be at; "–" where nothing is to be decided."""
+        if scan.outcome != Outcome.HELD or scan.decision or scan.verb not in inbox.COUNTING:
+            return "–"
+        total, planned = _grouped(scan.task.good + scan.quantity), _grouped(scan.task.planned)
+        return _("%(good)s good of %(planned)s planned") % {"good": total, "planned": planned}
 
     @admin.display(description=gettext_lazy("answer"))
     def told(self, scan: Scan) -> str:
