@@ -123,7 +123,7 @@ def test_the_printed_ticket_does_everything(floor, live_server, shop, operator, 
     floor.hears(f"Complete T{task.pk}: how many more?")
     floor.page.get_by_role("button", name="All 1,000").click()
     floor.page.locator("#report-send").click()
-    floor.hears(f"T{task.pk}", "good")
+    floor.hears(f"T{task.pk} is completed with 1000 of 1000.", "good")
     task.refresh_from_db()
     assert (task.status, task.good) == (TaskStatus.COMPLETED, 1000)
 
@@ -464,7 +464,7 @@ def test_what_the_supervisor_decides_is_told_until_it_is_read(floor, running_tas
     floor.lets_through(lambda route: route.abort())
     floor.report(20)
     floor.shows_waiting(1)
-    do.complete_task(running_task, by=shop.people["printing_lead"], good=1000)
+    do.complete_task(running_task, by=shop.people["supervisor"], good=1000)
     floor.context.unroute("**/api/scans/batch/")
     floor.page.locator("#tab-last").click()
     floor.page.clock.install()
@@ -497,7 +497,7 @@ def test_a_number_that_cannot_be_is_refused_in_the_form_and_stays_typed(floor, r
     assert Scan.objects.count() == 0
     send.click()
     floor.page.locator("#choose-yes").click()
-    floor.hears("1,051", "warn")
+    floor.hears("1051 good and 0 scrap counted", "warn")
     assert counted(running_task) == [(1051, 0)]
 
 
@@ -516,17 +516,20 @@ def test_only_ones_own_last_entry_is_offered_to_be_taken_back(floor, shop, runni
     floor.badge_in(operator)
     opened(floor, running_task)
     expect(floor.page.locator("#do-undo")).to_be_visible()
-    do.report(running_task, by=shop.people["printing_lead"], good=10)
+    do.report(running_task, by=shop.people["supervisor"], good=10)
     floor.page.locator("#back").click()
     floor.page.get_by_role("button", name="Refresh").click()
     floor.page.locator(f"#task-{running_task.pk}").click()
     expect(floor.page.locator(".figure.is-good dd")).to_have_text("10")
     expect(floor.page.locator("#do-undo")).to_have_count(0)
-    WorkEvent.objects.filter(task=running_task).update(at=timezone.now() - timedelta(hours=2))
-    do.report(running_task, by=operator, good=5)
-    floor.page.reload()
-    floor.page.locator(f"#task-{running_task.pk}").click()
+    floor.report(5)
+    floor.hears("5 good and 0 scrap counted", "good")
     expect(floor.page.locator("#do-undo")).to_be_visible()
+    floor.page.clock.set_fixed_time(timezone.now() + timedelta(minutes=20))
+    floor.page.locator("#tab-home").click()
+    floor.page.locator(f"#task-{running_task.pk}").click()
+    expect(floor.page.locator("#do-pause")).to_be_visible()
+    expect(floor.page.locator("#do-undo")).to_have_count(0)
 
 
 def test_back_and_forward_go_through_the_page(floor, running_task, operator):
@@ -538,7 +541,7 @@ def test_back_and_forward_go_through_the_page(floor, running_task, operator):
     expect(floor.page.locator("#do-report")).to_be_visible()
     floor.page.go_back()
     expect(floor.page.locator(".screen-home")).to_be_visible()
-    refuses(floor, "pause")
+    refuses(floor, "undo")
     floor.page.go_forward()
     expect(floor.page.locator("#do-report")).to_be_visible()
     floor.scan(command("pause"))

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from apps.core.units import Unit
 from apps.scanning.codes import COMMANDS, MEANT, REASONS
-from apps.workorders.models import ReasonCode
+from apps.workorders.models import MOST, ReasonCode
 from apps.workorders.states import TaskStatus
 
 
@@ -23,6 +24,8 @@ def words() -> dict[str, Any]:
         "verbs": _verbs(),
         "commands": COMMANDS,
         "layouts": MEANT,
+        "limits": {"most": MOST, "cap_percent": settings.DOCKET_OVERRUN_CAP, "over_percent": settings.DOCKET_OVER_TOLERANCE},
+        "undo": {"minutes": settings.DOCKET_UNDO_MINUTES, "supervisor_minutes": settings.DOCKET_SUPERVISOR_UNDO_HOURS * 60},
     }
 
 
@@ -99,6 +102,7 @@ def _screens() -> dict[str, str]:
         "sign_out": _("Sign out"),
         "sign_out_first": _("Sign out first, then pair this handheld again."),
         "signed_out": _("%(name)s is signed out."),
+        "signed_out_elsewhere": _("It was done in another tab of this page."),
         "leave_waiting": _("Not sent yet: %(count)s"),
         "leave_waiting_more": _("What waits is kept on this handheld. It is sent when %(name)s signs in again, never in another name."),
         "unpair": _("Forget this handheld"),
@@ -129,6 +133,8 @@ def _screens() -> dict[str, str]:
         "send_now": _("Send now"),
         "waiting_title": _("Waiting to be sent: %(count)s"),
         "waiting_more": _("They are safe on this handheld and go out by themselves when Docket answers."),
+        "waiting_behind": _("They wait behind one that was refused: read it and press Understood. Then they are sent."),
+        "last_more": _("What you have scanned here, the newest first."),
         "state_waiting": _("waiting"),
         "state_applied": _("counted"),
         "state_held": _("with the supervisor"),
@@ -138,7 +144,7 @@ def _screens() -> dict[str, str]:
         "count_scrap": _("%(scrap)s scrap"),
         "understood": _("Understood"),
         "refused_title": _("Refused: %(what)s"),
-        "refused_behind": _("Waiting behind it: %(count)s"),
+        "refused_behind": _("Waiting behind it: %(count)s. Press Understood, then they are sent."),
         "old_title": _("From another shift: %(count)s"),
         "old_since": _("The first is of %(time)s. Nothing this old is sent unasked."),
         "elsewhere_title": _("Sent in another way before: %(count)s"),
@@ -189,6 +195,8 @@ def _task() -> dict[str, str]:
         "next_resume": _("%(task)s is paused: go on"),
         "next_report": _("%(task)s is running"),
         "next_claim": _("%(task)s: take it"),
+        "next_blocked": _("%(task)s cannot start yet"),
+        "blocked": _("It cannot start yet."),
         "next_none": _("%(task)s: nothing to do here"),
         "scan_command": _("Press a button, or scan a command from the ticket."),
         "scan_reason": _("Press the reason, or scan its code."),
@@ -214,6 +222,12 @@ def _task() -> dict[str, str]:
         "counter_missing": _("Enter the press's reading at the end."),
         "counter_backwards": _("The reading at the end is below the start and the scrap. Check both."),
         "nothing_to_report": _("Enter the good or the scrapped pieces."),
+        "too_many": _("More than %(most)s cannot be counted at once. Check the number."),
+        "over_cap": _("%(total)s good is far over the %(planned)s planned. Check the number, or ask your supervisor."),
+        "over_sure": _("%(total)s good of %(planned)s planned: is that right?"),
+        "over_more": _("It is more than was planned. Look at the number again."),
+        "over_yes": _("Yes, %(good)s"),
+        "over_no": _("Change the number"),
         "why_optional": _("Reason (only if there is one)"),
         "why_scrap": _("Why the scrap? Choose one."),
         "why_short": _("Why does it end short of the plan? Choose one."),
@@ -234,14 +248,15 @@ def _answers() -> dict[str, str]:
         "found_report": _("%(task)s is running. Scan it again to report."),
         "found_claim": _("%(task)s. Scan it again to take it."),
         "found_warned": _("%(task)s: read this first"),
+        "found_blocked": _("%(task)s cannot start yet"),
         "found_none": _("%(task)s: nothing to do here"),
         "task_unknown": _("%(task)s is not on this handheld."),
         "task_unknown_more": _("What you do with it is kept, and checked when it is sent."),
-        "task_first": _("%(verb)s: of which task? Scan the task first."),
-        "task_first_more": _("Then scan this code again."),
+        "task_first": _("Scan a task first."),
+        "task_first_more": _("%(verb)s: no task is open, so nothing was done. Scan the task, then this code again."),
         "order_empty": _("Nothing of order %(order)s is known here for you."),
         "kept": _("Kept. It is sent when Docket answers."),
-        "held_more": _("Your supervisor decides. Nothing is lost."),
+        "held_many": _("Your supervisor decides on %(count)s scans. Nothing is lost."),
         "answer_counts": _("%(good)s of %(planned)s, %(left)s left"),
         "no_answer": _("Docket does not answer."),
         "no_answer_more": _("You see what was last loaded. Scans are kept and sent later."),
@@ -266,6 +281,7 @@ def _bench() -> dict[str, str]:
         "bench_code_alt": _("Test code %(text)s"),
         "bench_result": _("What came"),
         "bench_right": _("Every character came as it is printed."),
+        "bench_real": _("A code of Docket came as it is printed."),
         "bench_layout": _("It types for the keyboard layout “%(layout)s”. Set the scanner to English (US), and the device too."),
         "bench_case": _("Capitals and small letters are swapped. Switch Caps Lock off, and case conversion in the scanner."),
         "bench_prefix": _("It adds characters: %(extra)s. Switch prefix, code identifier and extra suffixes off in the scanner."),
@@ -281,6 +297,7 @@ def _bench() -> dict[str, str]:
         "bench_twice": _("It came twice. Docket takes the same code within %(again)s ms as one; switch repeated reading off."),
         "bench_clock_asking": _("Asking for the time…"),
         "bench_clock_unknown": _("Docket does not answer, so the clock is not checked."),
+        "bench_clock_right": _("The clock is right."),
         "bench_clock_good": _("The clock is right within %(seconds)s seconds."),
         "bench_clock_fast": _("The clock is %(seconds)s seconds fast. Set the time of this device to automatic."),
         "bench_clock_slow": _("The clock is %(seconds)s seconds slow. Set the time of this device to automatic."),

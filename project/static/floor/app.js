@@ -5,11 +5,11 @@ import { parse } from "./codes.js";
 import { button, fill, h, icon } from "./dom.js";
 import * as queue from "./queue.js";
 import { home, pick } from "./screens/home.js";
-import { describe, last, notes } from "./screens/last.js";
+import { behindRefused, describe, last, notes } from "./screens/last.js";
 import { report } from "./screens/report.js";
 import { settings } from "./screens/settings.js";
 import { badge, pairWith, pin, tokenIn, welcome } from "./screens/signin.js";
-import { labelOf, nextMove, pause, task } from "./screens/task.js";
+import { isBlocked, labelOf, nextMove, pause, task } from "./screens/task.js";
 import { call, currentDevice, currentSession, isIdle, isSameBadge, loadSession, lock, signOut, touch } from "./session.js";
 import { askText, choose, closeSheets } from "./sheet.js";
 import { wakeSound } from "./sound.js";
@@ -17,11 +17,13 @@ import { onChange, row } from "./store.js";
 import { codeOf, fetchTask, forgetTasksOfOthers, learn, listedTasks, refreshTasks, tasksOfOrder, watchChanges, withWaiting } from "./tasks.js";
 import { loadTexts, number, shop, t } from "./texts.js";
 import { applyTheme } from "./theme.js";
-import { hush, listenForTaps, say, whenQuiet } from "./voice.js";
+import { hush, listenForTaps, say, sayUntilTap, whenQuiet } from "./voice.js";
 import { Wedge } from "./wedge.js";
 
 const SCREENS = { welcome, badge, pin, home, pick, task, pause, report, last, settings };
 const OPEN_TO_ALL = ["welcome", "badge", "pin", "settings"];
+const OF_A_TASK = ["task", "pause", "report"];
+const VISITED = ["home", "pick", "task", "last", "settings"]; // what the browser's Back and Forward go through
 const ANSWER = 2500; // ms that a scan waits for the server before it is told as kept
 const LOOK = 20_000; // ms between two looks for changes, while somebody works here
 const AT_WORK = 5 * 60_000; // ms after the last touch; polling must not keep a forgotten session alive
@@ -29,8 +31,10 @@ const SAME_AGAIN = 1500; // ms before the same task's code means "go on with it"
 
 const place = (id) => document.getElementById(id);
 const isReady = () => Boolean(currentSession()) && !currentSession().locked && (currentSession().token || currentSession().kind === "badge");
+const told = new Set(); // keys of held scans whose answer has been on the screen
 let touchedAt = Date.now();
 let isStale = false;
+let lookup = Promise.resolve(); // the last look for what a code is: a command waits for it, or it would act on the task before
 
 const app = {
   screen: "",
@@ -38,7 +42,7 @@ const app = {
   all: [],
   lists: { mine: [], queue: [], at: 0 },
   known: new Map(),
-  selected: null, // {id, code, reason, at}: the task that commands act on
+  selected: null, // {id, code, reason, at, isLost}: the task that is open on the screen; lost: a scan after it has failed
   warnings: [],
   answered: "", // the key of the refusal that the answer above speaks of
   pending: "", // a code that came before anybody was signed in
@@ -56,12 +60,21 @@ const app = {
 
   task: (id) => app.known.get(id),
 
-  async go(screen, params = {}) {
+  // What a scanned command acts on: the task on the screen, unless something else was scanned after it.
+  get target() {
+    return app.selected?.isLost ? null : app.selected;
+  },
+
+  async go(screen, params = {}, isPast = false) {
     if (isStale && screen === "home") return location.reload();
     app.screen = screen;
     app.params = params;
     app.answered = "";
+    if (!OF_A_TASK.includes(screen)) app.selected = null;
+    else if (screen === "task") app.selected.isLost = false;
+    if (!isPast) remember();
     await app.load();
+    if (app.screen !== screen) return;
     hush();
     app.show();
     window.scrollTo(0, 0);
@@ -89,11 +102,15 @@ const app = {
 
   // After a change in the background: what somebody types into stays as it is.
   async refresh() {
+    const before = new Set(app.all.filter((item) => item.state === "waiting").map((item) => item.client_event_id));
     await app.load();
     if (!app.mayStay()) return;
-    if (!SCREENS[app.screen].steady) return app.show();
-    showHead();
-    fill(place("notes"), notes(app).filter(Boolean));
+    if (!SCREENS[app.screen].steady) app.show();
+    else {
+      showHead();
+      fill(place("notes"), notes(app).filter(Boolean));
+    }
+    tellHeld(app.all.filter((item) => item.outcome === "held" && before.has(item.client_event_id)));
   },
 
   mayStay() {
@@ -143,10 +160,11 @@ const app = {
   },
 
   async sendNow() {
+    const heldBefore = told.size;
     await queue.kick();
     await app.refresh();
-    if (app.waiting) app.say("warn", t("waiting_title", { count: number(app.waiting) }), t("waiting_more"));
-    else app.say("good", t("all_sent"));
+    if (app.waiting) app.say("warn", t("waiting_title", { count: number(app.waiting) }), t(behindRefused(app) ? "waiting_behind" : "waiting_more"));
+    else if (told.size === heldBefore) app.say("good", t("all_sent"));
   },
 
   async typeCode() {
@@ -157,24 +175,30 @@ const app = {
   async scan(text) {
     closeSheets();
     const token = tokenIn(text);
-    if (token) return currentSession() && isReady() ? app.say("bad", t("sign_out_first")) : pairWith(app, token);
+    if (token) return currentSession() && isReady() ? failed("bad", t("sign_out_first")) : pairWith(app, token);
     const code = parse(text);
     if (code.kind === "badge") return scanBadge(code);
     if (!isReady()) return beforeSignIn(code);
-    if (code.error) return scanUnknown(code, text);
-    return { task: scanTask, order: scanOrder, command: scanCommand, reason: scanReason }[code.kind](code);
+    if (code.kind === "command" || code.kind === "reason") {
+      await lookup.catch(() => null);
+      return isReady() && (code.kind === "command" ? scanCommand(code) : scanReason(code));
+    }
+    const look = () => (code.error ? scanUnknown(code, text) : code.kind === "task" ? scanTask(code) : scanOrder(code));
+    lookup = lookup.then(look, look);
+    return lookup;
   },
 
   async open(id, code = codeOf(id), warnings = []) {
     if (!app.known.has(id) && !(await row("tasks", id))) await learn({ id, number: `T${id}` });
-    app.selected = { id, code, reason: "", at: Date.now() };
+    app.selected = { id, code, reason: "", at: Date.now(), isLost: false };
     app.warnings = warnings;
     await app.go("task");
-    fetchTask(id).then((found) => found && app.selected?.id === id && app.screen === "task" && app.refresh());
+    lookAgain();
   },
 
   // A button of the task: some verbs ask for more on a screen of their own.
   async press(verb) {
+    if (!app.selected) return null;
     const { left, number: name } = app.task(app.selected.id);
     if (verb === "pause") return app.go("pause");
     if (verb === "report" || (verb === "complete" && left !== 0)) return app.go("report", { verb });
@@ -192,8 +216,10 @@ const app = {
     const label = `${shown.number} ${shown.process?.name ?? ""}`.trim();
     const given = verb === "pause" && reason ? { reason_code: reason } : {};
     const kept = await queue.add({ task_id: id, code, verb, label, ...given, ...values });
-    app.selected.reason = "";
-    await app.go("task");
+    if (app.selected?.id === id) {
+      app.selected.reason = "";
+      await app.go("task");
+    }
     const item = await queue.settled(kept.client_event_id, ANSWER);
     await app.refresh();
     answer(item);
@@ -205,8 +231,8 @@ function answer(item) {
   if (item.state === "waiting") return app.say("wait", t("kept"), describe(item));
   const what = item.detail || describe(item);
   if (item.state === "refused") return refused(item);
+  if (item.outcome === "held") return tellHeld([item]);
   const warned = item.warnings.map((one) => one.detail).join(" ");
-  if (item.outcome === "held") return app.say("warn", what, t("held_more"));
   const shown = app.task(item.task_id);
   const counts = shown?.planned ? t("answer_counts", { good: number(shown.good), planned: number(shown.planned), left: number(shown.left) }) : describe(item);
   return warned ? app.say("warn", what, warned) : app.say("good", what, counts);
@@ -221,6 +247,58 @@ function refused(item) {
   app.say("bad", item.detail, describe(item), [[t("understood"), seen, { icon: "check" }]]);
   app.answered = item.client_event_id;
   app.refresh();
+}
+
+// What the supervisor decides on is said once, whenever it was sent, and stays until the next scan or tap.
+function tellHeld(items) {
+  const news = items.filter((item) => item.user.id === currentSession()?.user.id && !told.has(item.client_event_id));
+  for (const item of news) told.add(item.client_event_id);
+  if (!news.length) return;
+  const [item] = news;
+  if (news.length === 1) sayUntilTap("warn", item.detail, describe(item));
+  else sayUntilTap("warn", t("held_many", { count: number(news.length) }), news.map((one) => one.detail).join("\n"));
+  app.answered = "";
+}
+
+// What was scanned is not known: a command after it means nothing. Typed numbers stay where they are.
+async function failed(...words) {
+  if (app.screen === "report") app.selected.isLost = true;
+  else if (app.selected) await app.go("home");
+  app.say(...words);
+}
+
+// The task on the screen, with what only its own answer says of it.
+async function lookAgain() {
+  const { id } = app.selected;
+  const found = await fetchTask(id);
+  if (found && app.selected?.id === id && app.screen === "task") await app.refresh();
+}
+
+// The way back for the browser's own button: an entry for each list and each task.
+function remember() {
+  if (!VISITED.includes(app.screen) || !isReady()) return;
+  const { id, code } = app.selected ?? {};
+  const state = { screen: app.screen, params: app.params, id: id ?? null, code: code ?? "", user: currentSession().user.id };
+  const now = history.state;
+  const isSame = now && now.screen === state.screen && now.id === state.id;
+  if (now && !isSame) history.pushState(state, "");
+  else history.replaceState(state, "");
+}
+
+async function goBack({ state }) {
+  if (/^#(pair|code)=/.test(location.hash)) return; // a link: it says itself where to
+  closeSheets();
+  if (!isReady()) return app.entrance();
+  if (app.screen === "report" || app.screen === "pause") return app.go("task");
+  if (!state || state.user !== currentSession().user.id) return app.go("home", {}, true);
+  if (state.screen === "task") {
+    if (!(await row("tasks", state.id))) return app.go("home", {}, true);
+    app.selected = { id: state.id, code: state.code, reason: "", at: Date.now(), isLost: false };
+    app.warnings = [];
+    await app.go("task", {}, true);
+    return lookAgain();
+  }
+  return app.go(state.screen, state.params, true);
 }
 
 async function scanBadge({ code }) {
@@ -262,41 +340,47 @@ async function resolve(code) {
 
 // Not one of our codes: perhaps a customer's own, which only the server knows.
 async function scanUnknown(code, text) {
-  if (["wrong_check", "a_number"].includes(code.error)) return app.say("bad", sentenceOf(code));
+  if (["wrong_check", "a_number"].includes(code.error)) return failed("bad", sentenceOf(code));
   const found = await resolve(text);
   if (found?.ended) return null;
   if (found?.order) return showOrder(found);
-  return app.say("bad", found?.refused ?? sentenceOf(code));
+  return failed("bad", found?.refused ?? sentenceOf(code));
 }
 
 async function scanTask({ number: id, code }) {
   if (app.screen === "task" && app.selected?.id === id && Date.now() - app.selected.at > SAME_AGAIN) {
     const next = nextMove(app.task(id));
-    if (next) return app.press(next);
+    if (next) return void app.press(next);
   }
   const found = await resolve(code);
   if (found?.ended) return null;
-  if (found?.refused) return app.say("bad", found.refused);
-  if (found?.task) await learn(found.task);
+  if (found?.refused) return failed("bad", found.refused);
+  if (found?.task) {
+    const missing = found.warnings.filter((one) => one.code === "blocked").map((one) => one.detail);
+    await learn({ ...found.task, missing });
+  }
   await app.open(id, code, found?.warnings ?? []);
   const shown = app.task(id);
   const next = nextMove(shown);
+  const say = next || (isBlocked(shown) ? "blocked" : "none");
   const what = [shown.process?.name, shown.product, shown.order_number].filter(Boolean).join(" · ");
   if (shown.planned === undefined) return app.say("warn", t("task_unknown", { task: shown.number }), t("task_unknown_more"));
-  if (app.warnings.length) return app.say("warn", t("found_warned", { task: shown.number }), [...app.warnings.map((one) => one.detail), what].join("\n"));
-  return app.say("good", t(`found_${next || "none"}`, { task: shown.number }), what);
+  // That it is late stands on the screen anyway.
+  const first = app.warnings.filter((one) => one.code !== "late").map((one) => one.detail);
+  if (app.warnings.length) return app.say("warn", t(first.length ? "found_warned" : `found_${say}`, { task: shown.number }), [...first, what].join("\n"));
+  return app.say(isBlocked(shown) ? "warn" : "good", t(`found_${say}`, { task: shown.number }), what);
 }
 
 async function scanOrder({ number: id, code }) {
   const found = await resolve(code);
   if (found?.ended) return null;
-  if (found?.refused) return app.say("bad", found.refused);
+  if (found?.refused) return failed("bad", found.refused);
   return showOrder(found ?? { order: { id, number: code }, warnings: [] });
 }
 
 async function showOrder({ order, warnings }) {
   const ids = (await tasksOfOrder(order.id)).map((one) => one.id);
-  if (!ids.length) return app.say("warn", t("order_empty", { order: order.number }), warnings.map((one) => one.detail).join(" "));
+  if (!ids.length) return failed("warn", t("order_empty", { order: order.number }), warnings.map((one) => one.detail).join(" "));
   await app.go("pick", { ids, title: order.number });
   if (warnings.length) return app.say("warn", warnings.map((one) => one.detail).join(" "), t("pick_task", { order: order.number }));
   return app.say("good", t("pick_task", { order: order.number }), t("pick_task_more"));
@@ -305,7 +389,7 @@ async function showOrder({ order, warnings }) {
 function scanCommand({ number: place_ }) {
   const verb = shop().commands[place_];
   if (!verb) return app.say("bad", t("bad_code"));
-  if (!app.selected) return app.say("bad", t("task_first", { verb: shop().verbs[verb] }), t("task_first_more"));
+  if (!app.target) return app.say("warn", t("task_first"), t("task_first_more", { verb: shop().verbs[verb] }));
   const shown = app.task(app.selected.id);
   if (verb === "report" || (verb === "complete" && shown.left !== 0)) return app.go("report", { verb });
   return app.act(verb);
@@ -313,10 +397,10 @@ function scanCommand({ number: place_ }) {
 
 function scanReason({ number: which }) {
   const reason = shop().reasons.find((one) => one.number === which);
-  if (!reason) return app.say("bad", t("bad_code"));
+  if (!reason) return failed("bad", t("bad_code"));
   const screen = SCREENS[app.screen];
   if (screen.reason) return screen.reason(app, reason.code);
-  if (!app.selected) return app.say("bad", t("task_first", { verb: reason.label }), t("task_first_more"));
+  if (!app.target) return app.say("warn", t("task_first"), t("task_first_more", { verb: reason.label }));
   app.selected.reason = reason.code;
   app.show();
   return app.say("good", t("reason_taken", { reason: labelOf(reason.code) }), t("reason_taken_more"));
@@ -368,8 +452,27 @@ async function tick() {
 async function followLink() {
   const [, name, value] = /^#(pair|code)=(.+)$/.exec(location.hash) ?? [];
   if (!name) return;
-  history.replaceState(null, "", location.pathname);
+  history.replaceState(history.state, "", location.pathname);
   await app.scan(decodeURIComponent(value));
+}
+
+// Something was written, here or in another tab of this page.
+async function heardOf(what, isElsewhere) {
+  if (what === "session" && isElsewhere) return followOtherTab();
+  await app.refresh();
+  if (what === "tasks" && app.screen === "task") await lookAgain();
+}
+
+// Who was signed in or out in another tab is so here too.
+async function followOtherTab() {
+  const before = isReady() ? currentSession().user : null;
+  await loadSession();
+  const now = isReady() ? currentSession().user : null;
+  if (before?.id === now?.id) return app.refresh();
+  app.selected = null;
+  if (now) return app.go("home");
+  await app.entrance();
+  if (before) app.say("warn", t("signed_out", { name: before.name }), t("signed_out_elsewhere"));
 }
 
 async function keepForOffline() {
@@ -388,10 +491,12 @@ async function begin() {
   for (const kind of ["keydown", "pointerdown"]) document.addEventListener(kind, touched, { capture: true });
   for (const kind of ["online", "offline"]) window.addEventListener(kind, showHead);
   window.addEventListener("hashchange", followLink);
+  history.replaceState(null, "");
+  window.addEventListener("popstate", goBack);
   listenForTaps();
   if (isIdle()) await lock();
   await (isReady() ? app.go("home") : app.entrance());
-  onChange(() => app.refresh());
+  onChange(heardOf);
   queue.startSending();
   if (isReady()) refreshTasks();
   setInterval(tick, LOOK);

@@ -1,7 +1,7 @@
 // Try out a scanner in a minute: what it sends, how it ends, how fast, whether twice, through which keyboard layout; and the clock.
 
 import { button, fill, h, icon } from "./dom.js";
-import { layoutOf } from "./codes.js";
+import { layoutOf, parse } from "./codes.js";
 import { wakeSound, play } from "./sound.js";
 import { loadTexts, number, shop, t } from "./texts.js";
 import { applyTheme } from "./theme.js";
@@ -37,6 +37,7 @@ function verdicts(scan) {
 
 function contents(right, layout, text, aimed) {
   if (right) return ["good", t("bench_right")];
+  if (parse(text).kind) return ["good", t("bench_real")];
   if (layout) return ["bad", t("bench_layout", { layout: layout.layout })];
   if (text.toUpperCase() === aimed.toUpperCase()) return ["warn", t("bench_case")];
   if (aimed && text.includes(aimed)) return ["bad", t("bench_prefix", { extra: text.replace(aimed, "…") })];
@@ -52,6 +53,7 @@ function clockVerdict() {
   if (clockOff === undefined) return ["calm", t("bench_clock_asking")];
   if (clockOff === null) return ["warn", t("bench_clock_unknown")];
   const seconds = number(Math.round(Math.abs(clockOff) / 1000));
+  if (Math.abs(clockOff) < 2000) return ["good", t("bench_clock_right")];
   if (Math.abs(clockOff) < CLOCK_MAY_BE_OFF) return ["good", t("bench_clock_good", { seconds })];
   return ["bad", t(clockOff > 0 ? "bench_clock_fast" : "bench_clock_slow", { seconds })];
 }

@@ -40,4 +40,9 @@ export function askText(title, words, { ok, cancel, label }) {
   });
 }
 
-export const closeSheets = () => document.getElementById("over").replaceChildren();
+// The way out of every question that is open.
+export function closeSheets() {
+  const over = document.getElementById("over");
+  for (const dialog of over.querySelectorAll("dialog")) dialog.dispatchEvent(new Event("cancel"));
+  over.replaceChildren();
+}

@@ -48,7 +48,7 @@ export function change(store, keys, alter) {
   });
 }
 
-// Other tabs of this page hear of a change too.
+// Other tabs of this page hear of a change too: `listener(what, isElsewhere)`.
 const channel = new BroadcastChannel(NAME);
 const heard = new Set();
 
@@ -62,5 +62,5 @@ export function changed(what) {
 }
 
 channel.onmessage = (event) => {
-  for (const listener of heard) listener(event.data);
+  for (const listener of heard) listener(event.data, true);
 };

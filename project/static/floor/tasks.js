@@ -26,12 +26,18 @@ export async function refreshTasks() {
     call(`tasks/?claimable=1&page_size=${MOST}&ordering=-priority,due_date`),
   ]);
   if (!mine.ok || !queue.ok || currentSession()?.user.id !== session.user.id) return false;
-  for (const task of [...mine.body.results, ...queue.body.results]) await put("tasks", task);
+  for (const task of [...mine.body.results, ...queue.body.results]) await putRow(task);
   const ids = (answer) => answer.body.results.map((task) => task.id);
   await write("lists", { user: session.user.id, mine: ids(mine), queue: ids(queue), at: Date.now() });
   await forgetOthers(new Set([...ids(mine), ...ids(queue)]));
   changed("tasks");
   return true;
+}
+
+// A row of a list says less than the task's own answer: what that has told stays, until the task has moved on or is looked at again.
+async function putRow(task) {
+  const known = await row("tasks", task.id);
+  await put("tasks", { seen_at: known?.seen_at, missing: known?.missing, ...task, events: known?.version === task.version ? known.events : undefined });
 }
 
 // What is on no list and has nothing waiting is not kept, but for what was looked at in the last shift.
@@ -46,7 +52,7 @@ async function forgetOthers(listed) {
 export async function learn(part) {
   if (!part) return;
   const known = await row("tasks", part.id);
-  const { process, ...values } = part;
+  const { process, ...values } = { events: undefined, ...part };
   const named = typeof process === "string" ? { name: process } : process;
   await put("tasks", { ...known, ...values, process: named ?? known?.process, seen_at: Date.now() });
 }
@@ -61,7 +67,7 @@ export async function fetchTask(id) {
 
 export async function tasksOfOrder(order) {
   const answer = currentSession()?.token ? await call(`tasks/?workorder=${order}&page_size=${MOST}`, { patience: 4000 }) : { ok: false };
-  if (answer.ok) for (const task of answer.body.results) await put("tasks", { ...task, seen_at: Date.now() });
+  if (answer.ok) for (const task of answer.body.results) await putRow({ ...task, seen_at: Date.now() });
   return (await rows("tasks")).filter((task) => task.workorder === order);
 }
 
@@ -93,6 +99,7 @@ export function withWaiting(task, items) {
     good,
     scrap: (task.scrap ?? 0) + waiting.scrap,
     left: known ? Math.max(0, task.planned - good) : null,
+    raw_moves: task.moves,
     moves: waiting.count || !task.moves ? (MOVES[status] ?? OURS) : task.moves.filter((verb) => OURS.includes(verb)),
   };
 }

@@ -35,11 +35,16 @@ function rest() {
 
 // `kind` is good, warn, bad, or wait: kept here and not yet at the server, which sounds like a warning.
 export function say(kind, title, detail = "", actions = []) {
+  sayUntilTap(kind, title, detail, actions);
+  if (STAYS[kind]) timer = setTimeout(rest, STAYS[kind]);
+}
+
+// The same, until it is tapped or the next scan.
+export function sayUntilTap(kind, title, detail = "", actions = []) {
   clearTimeout(timer);
   speaking = true;
   show({ kind, title, detail, actions });
   play(kind === "wait" ? "warn" : kind);
-  if (STAYS[kind]) timer = setTimeout(rest, STAYS[kind]);
 }
 
 export const hush = rest;

@@ -26,7 +26,7 @@ function section(title, tasks, empty, app) {
 
 export const statusOf = (task) => h("span", { class: `status is-${task.status}` }, shop().statuses[task.status] ?? t("status_unknown"));
 
-export const dueOf = (task) =>
+const dueOf = (task) =>
   task.due_date ? h("span", { class: task.is_late ? "due is-late" : "due" }, t(task.is_late ? "late_since" : "due_on", { day: day(task.due_date) })) : null;
 
 export const waitingMark = (task) => (task.waiting.count ? h("span", { class: "waiting-mark" }, icon("clock"), t("waiting", { count: number(task.waiting.count) })) : null);
@@ -36,6 +36,9 @@ export function progressOf(task) {
   return h("progress", { max: task.planned, value: Math.min(task.good, task.planned), "aria-label": t("progress", { good: number(task.good), planned: number(task.planned) }) });
 }
 
+// The warnings of a task's row, without that it is late, which its due date says already.
+const newsOf = (task) => (task.warnings ?? []).slice(task.is_late ? 1 : 0);
+
 export function card(task, onclick) {
   const unit = shop().units[task.unit] ?? "";
   return h("button", { type: "button", class: `card is-${task.status}`, onclick, id: `task-${task.id}` },
@@ -44,7 +47,7 @@ export function card(task, onclick) {
     h("span", { class: "card-figures" }, h("b", {}, number(task.good)), t("of_planned", { planned: number(task.planned), unit }), h("span", { class: "left" }, t("left", { left: number(task.left) }))),
     progressOf(task),
     h("span", { class: "card-foot" }, h("span", {}, task.order_number), dueOf(task), waitingMark(task)),
-    task.warnings?.length ? h("span", { class: "card-warning" }, icon("warn"), task.warnings.filter((one) => typeof one === "string")[0] ?? "") : null,
+    newsOf(task).map((words) => h("span", { class: "card-warning" }, icon("warn"), h("span", {}, words))),
   );
 }
 

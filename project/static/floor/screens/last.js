@@ -19,10 +19,18 @@ export function describe(item) {
 
 const mine = (all) => all.filter((item) => item.user.id === currentSession()?.user.id);
 
+// How many wait until somebody has read why the one before them was refused.
+export function behindRefused(app) {
+  const own = mine(app.all);
+  const stopped = new Set(own.filter(isStopped).map((item) => item.lane));
+  return own.filter((item) => item.state === "waiting" && stopped.has(item.lane)).length;
+}
+
 export const last = {
   calm: (app) => {
     const waiting = app.waiting;
-    return waiting ? { title: t("waiting_title", { count: number(waiting) }), detail: t("waiting_more") } : { title: t("all_sent"), detail: t("scan_task_more") };
+    if (!waiting) return { title: t("all_sent"), detail: t("last_more") };
+    return { title: t("waiting_title", { count: number(waiting) }), detail: t(behindRefused(app) ? "waiting_behind" : "waiting_more") };
   },
   build(app) {
     const own = mine(app.all).sort((one, other) => other.seq - one.seq);

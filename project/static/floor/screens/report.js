@@ -92,6 +92,23 @@ class Form {
     return this.end.input.value && made >= valueOf(this.scrap) ? made - valueOf(this.scrap) : null;
   }
 
+  // Good pieces with what is counted already; what the plan allows of them with so many percent more, of any where it is not known.
+  get total() {
+    return this.task.good + (this.pieces ?? 0);
+  }
+
+  allowed(percent) {
+    const { planned } = this.task;
+    return planned ? planned + Math.floor((planned * shop().limits[percent]) / 100) : Infinity;
+  }
+
+  // Much more than planned may be right, or a digit too many.
+  async isMeant() {
+    if (!this.pieces || this.total <= this.allowed("over_percent")) return true;
+    const counts = { total: number(this.total), planned: number(this.task.planned), good: number(this.pieces) };
+    return Boolean(await this.app.choose(t("over_sure", counts), t("over_more"), [["yes", t("over_yes", counts)], ["", t("over_no")]]));
+  }
+
   get isShort() {
     return this.verb === "complete" && this.task.planned !== undefined && this.task.good + (this.pieces ?? 0) < this.task.planned;
   }
@@ -103,6 +120,9 @@ class Form {
   get trouble() {
     const pieces = this.pieces;
     if (pieces === null) return this.end.input.value ? t("counter_backwards") : t("counter_missing");
+    const { most } = shop().limits;
+    if (pieces > most || valueOf(this.scrap) > most) return t("too_many", { most: number(most) });
+    if (pieces && this.total > this.allowed("cap_percent")) return t("over_cap", { total: number(this.total), planned: number(this.task.planned) });
     if (this.verb === "report" && !pieces && !valueOf(this.scrap)) return t("nothing_to_report");
     if (this.needsReason && !this.reason) return t(this.isShort ? "short_needs_reason" : "scrap_needs_reason");
     return "";
@@ -137,6 +157,10 @@ class Form {
       return;
     }
     this.busy = true;
+    if (!(await this.isMeant())) {
+      this.busy = false;
+      return;
+    }
     const counter = this.byCounter ? { start: valueOf(this.start), end: valueOf(this.end) } : null;
     if (counter) await write(READING, String(counter.end));
     await this.app.act(this.verb, { quantity: this.pieces, scrap: valueOf(this.scrap), reason_code: this.reason, counter });

@@ -1,25 +1,43 @@
 // One task: its state, its figures, and a button for each thing that may be done with it now.
 
 import { button, h, icon } from "../dom.js";
+import { currentSession } from "../session.js";
 import { day, number, shop, t } from "../texts.js";
-import { dueOf, progressOf, statusOf, waitingMark } from "./home.js";
+import { progressOf, statusOf, waitingMark } from "./home.js";
 
 // The one thing to do next, by what may be done.
 const NEXT = ["resume", "start", "report", "claim"];
+const UNDOABLE = ["claim", "start", "pause", "resume", "report", "complete"];
 const SIGNS = { claim: "hand", start: "play", resume: "play", report: "pencil", pause: "pause", complete: "check", undo: "undo", release: "out" };
 
-export const nextMove = (task) => NEXT.find((verb) => task.moves.includes(verb)) ?? "";
+// What its step waits for, in sentences, while it has not begun.
+const blockers = (task) => (["pending", "assigned"].includes(task.status) ? (task.missing ?? []) : []);
+export const isBlocked = (task) => blockers(task).length > 0 && task.moves.includes("start");
+
+export const nextMove = (task) => NEXT.find((verb) => task.moves.includes(verb) && !(verb === "start" && isBlocked(task))) ?? "";
+
+// Only one's own last entry is taken back, and not for long. What is not known here is left to the server.
+function mayUndo(task) {
+  if (task.waiting.count || !task.events) return true;
+  const gone = new Set(task.events.map((event) => event.takes_back).filter(Boolean));
+  const [last] = task.events.filter((event) => !event.takes_back && !gone.has(event.id));
+  if (!last) return false;
+  const leads = task.raw_moves?.includes("assign");
+  const minutes = leads ? shop().undo.supervisor_minutes : shop().undo.minutes;
+  return last.actor === currentSession().user.name && UNDOABLE.includes(last.verb) && Date.now() - Date.parse(last.at) < minutes * 60_000;
+}
 
 export const task = {
   calm(app) {
     const shown = app.task(app.selected?.id);
     const next = shown && nextMove(shown);
-    return { title: t(`next_${next || "none"}`, { task: shown?.number }), detail: t("scan_command") };
+    const say = shown && isBlocked(shown) ? "blocked" : next || "none";
+    return { title: t(`next_${say}`, { task: shown?.number }), detail: t("scan_command") };
   },
   build(app) {
     const shown = app.task(app.selected.id);
     const next = nextMove(shown);
-    const others = shown.moves.filter((verb) => verb !== next);
+    const others = shown.moves.filter((verb) => verb !== next && (verb !== "undo" || mayUndo(shown)));
     const move = (verb, look) => button(shop().verbs[verb], () => app.press(verb), { look, icon: SIGNS[verb], id: `do-${verb}` });
     return [
       h("div", { class: "task-head" },
@@ -30,7 +48,8 @@ export const task = {
       h("p", { class: "task-what" }, [shown.product, shown.order_number, shown.customer].filter(Boolean).join(" · ")),
       warnings(shown, app.warnings),
       figures(shown),
-      h("div", { class: "moves" }, next && move(next, "is-primary is-wide is-tall"), others.map((verb) => move(verb, ""))),
+      isBlocked(shown) ? h("p", { class: "warning", id: "blocked" }, icon("warn"), h("span", {}, h("b", {}, t("blocked")), " ", blockers(shown).join(" "))) : null,
+      h("div", { class: `moves of-${others.length}` }, next && move(next, "is-primary is-wide is-tall"), others.map((verb) => move(verb, ""))),
       app.selected.reason ? h("p", { class: "chosen-reason" }, t("reason_ready", { reason: labelOf(app.selected.reason) })) : null,
       facts(shown),
     ];
@@ -44,7 +63,8 @@ const SAID_BY_ROW = ["late", "on_hold"];
 
 function warnings(shown, resolved) {
   const more = resolved.filter((one) => !SAID_BY_ROW.includes(one.code) && !(one.code === "blocked" && shown.missing)).map((one) => one.detail);
-  const said = new Set([...(shown.warnings ?? []), ...(shown.missing ?? []), ...more]);
+  const missing = isBlocked(shown) ? [] : (shown.missing ?? []);
+  const said = new Set([...(shown.warnings ?? []), ...missing, ...more]);
   return [...said].map((words) => h("p", { class: "warning" }, icon("warn"), h("span", {}, words)));
 }
 
@@ -64,7 +84,7 @@ function figures(shown) {
 
 function facts(shown) {
   const rows = [
-    [t("due"), shown.due_date && (shown.is_late ? dueOf(shown) : day(shown.due_date))],
+    [t("due"), day(shown.due_date)],
     [t("unit"), shop().units[shown.unit]],
     [t("specification"), shown.specification],
     [t("instructions"), shown.instructions],
