@@ -1,4 +1,7 @@
-"""The command palette (Ctrl+K): pages, and orders, tasks, customers and products that the user sees. Nothing is cached."""
+"""The command palette (Ctrl+K): pages, and orders, tasks, customers and products that the user sees. Nothing is cached.
+
+Orders and tasks are found by the codes on their paper, too.
+"""
 
 import re
 import time
@@ -14,6 +17,7 @@ from unfold.dataclasses import SearchResult
 from apps.catalog.models import Customer, Product
 from apps.dashboard.links import may_open, page_of
 from apps.dashboard.navigation import pages
+from apps.scanning.services.finding import named_by
 from apps.workorders.models import Task, WorkOrder
 
 MOST = 20
@@ -60,10 +64,14 @@ def _kinds(user: Any, term: str) -> list[tuple[type, str, QuerySet]]:
     named = Q(number__icontains=term) | Q(external_number__icontains=term) | Q(customer__name__icontains=term)
     number = TASK_NUMBER.fullmatch(term)
     tasks = Task.objects.visible_to(user).select_related("order", "step__process")
+    meant = Q(pk=number[1]) if number else Q(order__number=term)
+    printed = named_by(term)
+    if WorkOrder in printed:
+        named, meant = named | printed[WorkOrder], meant | printed[Task]
     called = Q(name__icontains=term) | Q(code__icontains=term)
     return [
         (WorkOrder, "receipt_long", WorkOrder.objects.visible_to(user).filter(named).select_related("customer").order_by("-pk")),
-        (Task, "checklist", tasks.filter(pk=number[1]) if number else tasks.filter(order__number=term)),
+        (Task, "checklist", tasks.filter(meant)),
         (Customer, "storefront", Customer.objects.visible_to(user).filter(called).order_by("name")),
         (Product, "inventory_2", Product.objects.visible_to(user).filter(called).order_by("code")),
     ]

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from apps.core.errors import InvalidInput
@@ -149,6 +150,12 @@ def _reason_code(name: str, value: Any) -> str:
     return value
 
 
+def _label(name: str) -> str:
+    """What people call a number of theirs; the machine's name of what only machines send."""
+    named = {"quantity": _("Good"), "scrap": _("Scrap"), "counter.start": _("Reading at start"), "counter.end": _("Reading at end")}
+    return named.get(name, name)
+
+
 def _whole(least: int, most: int) -> Callable[[str, Any], int | None]:
     def read(name: str, value: Any) -> int | None:
         if value is None:
@@ -156,8 +163,12 @@ def _whole(least: int, most: int) -> Callable[[str, Any], int | None]:
         if isinstance(value, str) and len(value) <= 20 and value.strip().isdecimal():
             value = int(value.strip())
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            sentence = _("%(field)s is no whole number from %(least)s to %(most)s.") % {"field": name, "least": least, "most": most}
-            raise _wrong(name, sentence, "bad_number")
+            said = {
+                "field": _label(name),
+                "least": number_format(least, force_grouping=True),
+                "most": number_format(most, force_grouping=True),
+            }
+            raise _wrong(name, _("%(field)s: enter a whole number from %(least)s to %(most)s.") % said, "bad_number")
         return value
 
     return read

@@ -5,7 +5,8 @@ from django.core.cache import cache
 from django.urls import reverse
 
 from apps.accounts.models import User
-from apps.workorders.models import WorkOrder
+from apps.scanning.codes import Kind, encode
+from apps.workorders.models import Task, WorkOrder
 from tests.factories import CustomerFactory
 from tests.personas import client_of
 from tests.queries import count_queries
@@ -36,6 +37,31 @@ def test_a_task_is_found_by_its_number_and_its_orders(shop: Shop, pending_task: 
     assert found(operator, str(pending_task)) == [str(pending_task)]
     assert found(operator, pending_task.order.number) == [str(pending_task)]
     assert found(stranger, str(pending_task)) == []
+
+
+def test_printed_codes_find_what_they_stand_for(shop: Shop, pending_task: Task, operator: User, planner: User, stranger: User) -> None:
+    order = pending_task.order
+    codes = {kind: encode(kind, row.pk) for kind, row in ((Kind.TASK, pending_task), (Kind.ORDER, order))}
+    codes[Kind.TASK_PAPER] = encode(Kind.TASK_PAPER, pending_task.pk, order.revision)
+    codes[Kind.ORDER_PAPER] = encode(Kind.ORDER_PAPER, order.pk, order.revision)
+    assert found(operator, codes[Kind.TASK]) == found(operator, codes[Kind.TASK_PAPER].lower()) == [str(pending_task)]
+    assert found(operator, codes[Kind.ORDER_PAPER]) == [str(pending_task)]
+    assert found(planner, codes[Kind.TASK]) == [order.number, str(pending_task)]
+    assert order.number in found(planner, codes[Kind.ORDER])
+    for code in codes.values():
+        assert found(stranger, code) == []
+
+
+@pytest.mark.parametrize("kind", [Kind.TASK, Kind.TASK_PAPER, Kind.ORDER, Kind.ORDER_PAPER])
+def test_the_lists_find_by_printed_codes(shop: Shop, pending_task: Task, planner: User, kind: Kind) -> None:
+    other, order = shop.approved(), pending_task.order
+    code = encode(kind, (pending_task if kind in (Kind.TASK, Kind.TASK_PAPER) else order).pk, order.revision)
+    client = client_of(planner)
+    orders = client.get(reverse("admin:workorders_workorder_changelist"), {"q": code}).context["cl"].result_list
+    tasks = client.get(reverse("admin:workorders_task_changelist"), {"q": code}).context["cl"].result_list
+    assert [one.pk for one in orders] == [order.pk]
+    assert pending_task.pk in {one.pk for one in tasks}
+    assert {one.order_id for one in tasks} == {order.pk} != {other.pk}
 
 
 def test_a_page_is_found_by_its_name(shop: Shop, planner: User, operator: User) -> None:

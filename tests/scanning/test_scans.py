@@ -472,3 +472,17 @@ def test_a_scan_as_a_service_needs_no_http(shop, running_task, operator):
         wrong = scans.record_scan(item(running_task, "report", quantity=3, badge="x"), by=again(operator))
     assert (wrong.result, wrong.error.code) == ("refused", "badge_mismatch")
     assert WorkEvent.objects.filter(source="scan").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "sentence"),
+    [
+        ({"quantity": 10**9}, "quantity", "Good: enter a whole number from 0 to 100,000,000."),
+        ({"quantity": 1, "scrap": -1}, "scrap", "Scrap: enter a whole number from 0 to 100,000,000."),
+    ],
+)
+def test_a_number_that_cannot_be_is_told_to_people_in_their_words(handheld, operator, running_task, given, field, sentence):
+    answer = send(handheld.signed_in(operator), item(running_task, "report", **given))
+    assert answer.status_code == 400
+    assert sentence in answer.content.decode()
+    assert [(one["field"], one["code"]) for one in answer.json()["errors"]] == [(field, "bad_number")]

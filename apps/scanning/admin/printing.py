@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -31,6 +32,7 @@ from apps.scanning.printing.reading import (
 )
 from apps.scanning.printing.sheets import SHEETS
 from apps.scanning.printing.tickets import draw_tickets
+from apps.scanning.services import finding
 from apps.workorders.models import Task, WorkOrder
 
 PRINT = "workorders.print_workorder"
@@ -149,7 +151,17 @@ ORDERS: Any = type(admin.site.get_model_admin(WorkOrder))
 TASKS: Any = type(admin.site.get_model_admin(Task))
 
 
-class FloorOrderAdmin(ORDERS):
+class FoundByCode:
+    """A list in which a printed code finds what it stands for. One query more for a text that is a code."""
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        named = finding.named_by(search_term).get(self.model) if search_term else None
+        if named is not None and (rows := queryset.filter(named)).exists():
+            return rows, False
+        return super().get_search_results(request, queryset, search_term)
+
+
+class FloorOrderAdmin(FoundByCode, ORDERS):
     """The work orders' pages with printing and customers' codes."""
 
     verbs = _before(_before(ORDERS.verbs, "copy", TICKET, LABELS), "share", linking.LINK, linking.UNLINK)
@@ -180,7 +192,7 @@ class FloorOrderAdmin(ORDERS):
         page["warnings"] = [*([stale] if stale else []), *page["warnings"]]
 
 
-class FloorTaskAdmin(TASKS):
+class FloorTaskAdmin(FoundByCode, TASKS):
     """The tasks' pages with labels."""
 
     verbs = _before(TASKS.verbs, "share", TASK_LABEL)

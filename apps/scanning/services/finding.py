@@ -1,6 +1,7 @@
 """From a code to the thing that it stands for, as far as whoever asks may see it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +68,19 @@ def unknown() -> UnknownCode:
 def read_code(text: str) -> Code:
     """The code that a scanner sent. Raises BadCode. No query."""
     return codes.parse(text, hosts=settings.ALLOWED_HOSTS)
+
+
+def named_by(text: str) -> dict[type, Q]:
+    """What a printed code that somebody looks for names, for each model that has it: an order and its tasks, or one task and its
+    order. Empty for any other text. No query; whose rows are in sight is the caller's to say.
+    """
+    with suppress(BadCode):
+        code = read_code(text)
+        if code.kind == Kind.ORDER:
+            return {WorkOrder: Q(pk=code.number), Task: Q(order=code.number)}
+        if code.kind == Kind.TASK:
+            return {WorkOrder: Q(pk__in=Task.objects.filter(pk=code.number).values("order")), Task: Q(pk=code.number)}
+    return {}
 
 
 def code_of(task: Task) -> str:
