@@ -147,6 +147,10 @@ def test_the_bench_passes_a_good_scanner_and_says_what_a_bad_one_needs(bench):
     bench.scan(bench_codes.TEXT.lower(), suffix="")
     bench.sees("Capitals and small letters are swapped.")
     bench.sees("It ends a code with nothing.")
+    bench.page.locator("#again").click()
+    bench.scan(encode(Kind.TASK_PAPER, 123, 2))
+    bench.sees("A code of Docket came as it is printed.")
+    bench.sees("This scanner is ready.")
 
 
 def test_a_slow_scanner_can_be_taken_as_it_is(bench):
