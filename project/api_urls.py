@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from apps.accounts.api import DepartmentViewSet, LoginView
 from apps.catalog.api import CustomerViewSet, ProcessViewSet, ProductViewSet
+from apps.core.guides import HandheldGuide
 from apps.core.problems import not_found
 from apps.dashboard.api import CollaborationView, DepartmentWorkloadView, OverviewView, TaskSummaryView
 from apps.notices.api import NoticeViewSet
@@ -39,6 +40,7 @@ urlpatterns = [
     path("dashboard/statistics/", OverviewView.as_view(), name="overview"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),
+    path("docs/handhelds.md", HandheldGuide.as_view(), name="handhelds"),
     path("redoc/", SpectacularRedocView.as_view(url_name="api:schema"), name="redoc"),
     path("", include(router.urls)),
     re_path(r"", csrf_exempt(not_found), name="unknown"),

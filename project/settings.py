@@ -206,7 +206,8 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Docket",
-    "DESCRIPTION": "Work orders and tasks of a job shop: for handhelds and small integrations.",
+    "DESCRIPTION": "Work orders and tasks of a job shop: for handhelds and small integrations.\n\n"
+    "[Handhelds: the contract for clients](/api/docs/handhelds.md), for whoever writes a program that scans.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],

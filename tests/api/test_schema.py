@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 from tests.personas import api_of, client_of
 
 PAGES = ["/api/schema/", "/api/docs/", "/api/redoc/"]
+GUIDE = "/api/docs/handhelds.md"
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,14 @@ def test_the_contract_is_there(schema):
         assert f"/api/{path}/" in schema["paths"], path
 
 
-@pytest.mark.parametrize("path", PAGES)
+def test_the_guide_for_handhelds_is_linked_and_served(schema, operator):
+    assert f"]({GUIDE})" in schema["info"]["description"]
+    answer = api_of(operator).get(GUIDE)
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer.content.decode().startswith("# Handhelds: the contract for clients")
+
+
+@pytest.mark.parametrize("path", [*PAGES, GUIDE])
 def test_the_pages_are_for_signed_in_people(shop, operator, path):
     assert api_of(operator).get(path).status_code == client_of(operator).get(path).status_code == 200
     assert APIClient().get(path).status_code == Client().get(path).status_code == 401

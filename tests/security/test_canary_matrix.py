@@ -88,7 +88,7 @@ EXPECTED: list[tuple[str, set[int], set[int]]] = [
     (r"api:changes", {200, 403}, {403, 405}),
     (r"api:scan-resolve", {400}, {405}),  # without a code
     (r"api:logout", {405}, {200, 204}),
-    (r"api:me|api:schema|api:docs|api:redoc", {200}, {405}),
+    (r"api:me|api:schema|api:docs|api:handhelds|api:redoc", {200}, {405}),
     (r"api:task-summary|api:department-workload|api:collaboration|api:overview", {200, 403}, {403, 405}),
     (r"api:workorder-list", {200, 403}, {201, 400, 403}),
     (r"api:\w+-list", {200, 403}, {400, 403, 405}),
