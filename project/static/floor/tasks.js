@@ -37,7 +37,7 @@ export async function refreshTasks() {
 // A row of a list says less than the task's own answer: what that has told stays, until the task has moved on or is looked at again.
 async function putRow(task) {
   const known = await row("tasks", task.id);
-  await put("tasks", { seen_at: known?.seen_at, missing: known?.missing, ...task, events: known?.version === task.version ? known.events : undefined });
+  await put("tasks", { seen_at: known?.seen_at, missing: known?.missing, order_tools: known?.order_tools, ...task, events: known?.version === task.version ? known.events : undefined });
 }
 
 // What is on no list and has nothing waiting is not kept, but for what was looked at in the last shift.
