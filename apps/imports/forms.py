@@ -23,6 +23,18 @@ class UploadForm(forms.Form):
     )
 
 
+class CorrectedForm(forms.Form):
+    """The workbook of rows that could not be imported, after somebody corrected them."""
+
+    file = forms.FileField(
+        label=_("Corrected rows"),
+        max_length=255,
+        allow_empty_file=True,
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".xlsx,.csv"}),
+        error_messages={"max_length": _("The name of the file is too long. Give it a shorter one.")},
+    )
+
+
 def options_forms(kind: Kind, *args: Any, by: Any) -> list[OptionsForm]:
     """What the resources of `kind` ask beside the file."""
     return [resource.options_form(*args, by=by) for resource in kind.resources if resource.options_form]

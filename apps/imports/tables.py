@@ -37,13 +37,18 @@ class Broken:
 
 @dataclass(frozen=True)
 class Remark:
-    """Something about the file that the person should know; an error stops the import."""
+    """Something about the file that the person should know. A row with an error is not imported.
+
+    `name` is the column's own name, `column` what people call it; `nearest` is the valid value that was probably meant.
+    """
 
     message: str
     row: int | None = None
     column: str = ""
     value: str = ""
     level: str = "note"
+    name: str = ""
+    nearest: str = ""
 
 
 @dataclass

@@ -31,9 +31,11 @@ from apps.core.reading import (
     unknown,
 )
 from apps.imports.base import Column, OptionsForm, Planned, ServiceResource
+from apps.imports.models import ImportRow
 from apps.imports.registry import register
+from apps.imports.tables import ROW
 from apps.workorders.models import MOST, OrderLine, PrintingType, WorkOrder
-from apps.workorders.services import create_order
+from apps.workorders.services import create_order, withdraw_order
 from apps.workorders.states import OrderStatus, Priority
 
 MOST_INSTRUCTIONS = WorkOrder._meta.get_field("instructions").max_length
@@ -180,31 +182,48 @@ class OrderResource(ServiceResource):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.rows: list[OrderRow] = []
         given = self.options.get("order_date")
         self.today = dt.date.fromisoformat(given) if given else timezone.localdate()
         self.maker = makers().filter(pk=self.options.get("maker")).first()
 
+    def begin(self) -> None:
+        super().begin()
+        self.rows: list[OrderRow] = []
+
     def prepare(self, rows: list[dict[str, Any]]) -> None:
-        """Every customer and product in sight, by code and name: two queries."""
+        """Every customer and product in sight, by code and name: two queries. The rows' customers are locked, so that no second
+        import runs into this one.
+        """
         if self.maker is None:
             raise InvalidInput(_("Choose who completes these orders."), field="maker", code="unknown")
         customers = list(Customer.objects.visible_to(self.by).active())
         self.customers = {plain(key).casefold(): one for one in customers for key in (one.code, one.name)}
         self.products = {plain(one.code).casefold(): one for one in Product.objects.visible_to(self.by).active()}
+        named = {self._customer_of(row) for row in rows} - {None}
+        # Not against makers, whose new orders point to them.
+        list(Customer.objects.filter(pk__in=named).order_by("pk").select_for_update(of=("self",), no_key=True).values_list("pk"))
+        written = [row.get("external_number") or "" for row in rows]
+        self.present = self._present({text for one in written for text in (plain(one), str(one).strip())} - {""}, named)
+
+    def _customer_of(self, row: dict[str, Any]) -> int | None:
+        found = self.customers.get(plain(row.get("customer") or "").casefold())
+        return found.pk if found else None
+
+    def unit_of(self, row: dict[str, Any]) -> Any:
+        """Rows with one external number and customer are one order; a row without either is one of its own."""
+        customer, external = self._customer_of(row), plain(row.get("external_number") or "")
+        return (external, customer) if customer and external else row[ROW]
 
     def init_instance(self, row: Any = None) -> OrderRow:
         return OrderRow(self.row_number)
 
-    def when_blank(self, name: str, row: dict[str, Any]) -> str:
+    def when_blank(self, name: str, row: dict[str, Any]) -> InvalidInput:
         called = row.get("product_name")
         if name == "product" and not is_blank(called):
             named = [one.code for one in self.products.values() if plain(one.name) == plain(called)]
             if len(named) == 1:
-                return _("The product code is blank. %(name)s has the code %(code)s: did you mean that?") % {
-                    "name": shown(called),
-                    "code": named[0],
-                }
+                message = _("The product code is blank. %(name)s has the code %(code)s: did you mean that?")
+                return InvalidInput(message % {"name": shown(called), "code": named[0]}, code="blank", nearest=named[0])
         return super().when_blank(name, row)
 
     def import_instance(self, instance: OrderRow, row: dict[str, Any], **kwargs: Any) -> None:
@@ -222,25 +241,16 @@ class OrderResource(ServiceResource):
         """Nothing yet: an order is made when all its rows are read."""
 
     def finish(self) -> None:
-        groups: dict[Any, list[OrderRow]] = {}
-        for one in self.rows:
-            alone = not one.external_number or one.customer is None
-            groups.setdefault(one.row if alone else (one.external_number, one.customer.pk), []).append(one)
-        present = self._present()
-        for rows in groups.values():
-            self._refuse_repeats(rows, present)
-            if self.is_good(one.row for one in rows):
-                with self.signing(rows[0].row):
-                    try:
-                        self._create(rows)
-                    except RuleError as error:
-                        self.refused(error, rows[0].row)
+        self._refuse_repeats(self.rows)
+        if self.is_good(one.row for one in self.rows):
+            with self.signing(self.rows[0].row):
+                try:
+                    self._create(self.rows)
+                except RuleError as error:
+                    self.refused(error, self.rows[0].row)
 
-    def _present(self) -> dict[tuple[str, int], tuple[int, str]]:
-        """Orders that have these external numbers already. The customers are locked, so that no second import runs into this one."""
-        customers = {one.customer.pk for one in self.rows if one.customer}
-        list(Customer.objects.filter(pk__in=customers).locked().values_list("pk"))
-        numbers = {one.external_number for one in self.rows if one.external_number}
+    def _present(self, numbers: set[str], customers: set[int | None]) -> dict[tuple[str, int], str]:
+        """The live orders that have these external numbers already, with their own numbers; "" for one out of sight."""
         orders = WorkOrder.objects.filter(external_number__in=numbers, customer__in=customers).exclude(status=OrderStatus.CANCELLED)
         seen = set(orders.visible_to(self.by).values_list("pk", flat=True))
         return {
@@ -248,9 +258,9 @@ class OrderResource(ServiceResource):
             for pk, external, customer, number in orders.values_list("pk", "external_number", "customer", "number")
         }
 
-    def _refuse_repeats(self, rows: list[OrderRow], present: dict[tuple[str, int], str]) -> None:
+    def _refuse_repeats(self, rows: list[OrderRow]) -> None:
         first = rows[0]
-        number = present.get((first.external_number, first.customer.pk)) if first.customer and first.external_number else None
+        number = self.present.get((first.external_number, first.customer.pk)) if first.customer and first.external_number else None
         if number is not None:
             if number:
                 message = _("%(external)s of this customer was entered already, as order %(number)s.")
@@ -336,7 +346,15 @@ class OrderResource(ServiceResource):
         label = f"{order.external_number or '–'} · {order.customer.name}"
         counts = {"lines": len(lines), "quantity": sum(line.quantity for line in lines)}
         what, address = str(WorkOrder._meta.verbose_name), f"{order._meta.label_lower}:{order.pk}"
-        self.plan.append(Planned(rows[0].row, "create", what, label, details, counts, address, order.number))
+        told = Planned(rows[0].row, "create", what, label, details, counts, address=address, name=order.number, after=order.version)
+        self.plan.append(told)
+
+    def take_back(self, row: ImportRow) -> None:
+        """Delete the order, if nothing but this import ever touched it."""
+        order = WorkOrder.objects.visible_to(self.by).filter(pk=row.address.rpartition(":")[2]).first()
+        if order is None:
+            raise RuleError(_("Order %(number)s is not there any more.") % {"number": row.name}, code="gone")
+        withdraw_order(order, imported=self.run.pk, by=self.by)
 
 
 def _words(name: str, value: Any) -> str:

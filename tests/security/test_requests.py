@@ -408,9 +408,18 @@ def _plant_in(model: Any) -> None:
         if model is Notice:
             values["params"] = dict.fromkeys(("number", "order", "reason", "actor", "product"), MARK)
         if model is ImportRun:
-            problem = {"row": 2, "column": MARK, "value": MARK, "level": "error", "message": MARK}
-            entry = {"row": 2, "action": "create", "what": MARK, "label": MARK, "details": [MARK], "counts": {MARK: 1}, "name": MARK}
-            values |= {"plan": [entry], "problems": [problem]}
+            values["notes"] = [{"row": 2, "column": MARK, "value": MARK, "level": "warning", "message": MARK, "part": 0, "sheet": MARK}]
+            remark = {"name": "code", "column": MARK, "value": MARK, "level": "error", "message": MARK, "nearest": MARK}
+            told = {
+                "what": MARK,
+                "label": MARK,
+                "details": [MARK],
+                "counts": {MARK: 1},
+                "name": MARK,
+                "cells": {"code": MARK, "name": MARK},
+            }
+            factories.ImportRowFactory(run=row, number=2, state="done", kept_because=MARK, **told)
+            factories.ImportRowFactory(run=row, number=3, action="error", remarks=[remark, {**remark, "name": ""}], **told)
         if model is DispatchDecision:
             values |= {
                 "reasons": [["person_because", {"actor": MARK, "reason": MARK}]],
