@@ -242,32 +242,70 @@ class OrderResource(ServiceResource):
 
     def finish(self) -> None:
         self._refuse_repeats(self.rows)
-        if self.is_good(one.row for one in self.rows):
-            with self.signing(self.rows[0].row):
-                try:
-                    self._create(self.rows)
-                except RuleError as error:
-                    self.refused(error, self.rows[0].row)
+        first = self.rows[0]
+        if not self.is_good(one.row for one in self.rows):
+            return
+        with self.signing(first.row):
+            try:
+                order, lines = self._built(self.rows)
+                key = (first.external_number, first.customer.pk)
+                if first.external_number and key in self.present:
+                    self._compare(self.present[key], order, lines)
+                else:
+                    self._tell(create_order(order, lines=lines, by=self.by), self.rows, lines)
+            except RuleError as error:
+                self.refused(error, first.row)
 
-    def _present(self, numbers: set[str], customers: set[int | None]) -> dict[tuple[str, int], str]:
-        """The live orders that have these external numbers already, with their own numbers; "" for one out of sight."""
+    def _present(self, numbers: set[str], customers: set[int | None]) -> dict[tuple[str, int], WorkOrder | None]:
+        """The live orders that have these external numbers already, the newest of each; None for one out of sight. Three queries."""
         orders = WorkOrder.objects.filter(external_number__in=numbers, customer__in=customers).exclude(status=OrderStatus.CANCELLED)
-        seen = set(orders.visible_to(self.by).values_list("pk", flat=True))
-        return {
-            (external, customer): number if pk in seen else ""
-            for pk, external, customer, number in orders.values_list("pk", "external_number", "customer", "number")
-        }
+        seen = {order.pk: order for order in orders.visible_to(self.by).select_related("customer").prefetch_related("lines__product")}
+        keys = orders.order_by("pk").values_list("pk", "external_number", "customer")
+        return {(external, customer): seen.get(pk) for pk, external, customer in keys}
+
+    def _compare(self, present: WorkOrder | None, order: WorkOrder, lines: list[OrderLine]) -> None:
+        """The order is there already: fine, where the rows say nothing else than it does; else they are wrong. Nothing is written."""
+        first = self.rows[0]
+        if present is None:
+            message = _("%(external)s of this customer was entered already.") % {"external": first.external_number}
+            self.problem(message, row=first.row, column="external_number", value=first.external_number)
+            return
+        different = list(self._differences(present, order, lines))
+        if different:
+            message = _("%(external)s of this customer was entered already, as order %(number)s, with something else: %(different)s.") % {
+                "external": first.external_number, "number": present.number, "different": "; ".join(different),
+            }  # fmt: skip
+            self.problem(message, row=first.row, column="external_number", value=first.external_number)
+            return
+        counts = {"lines": len(lines), "quantity": sum(line.quantity for line in lines)}
+        what, address = str(WorkOrder._meta.verbose_name), f"{present._meta.label_lower}:{present.pk}"
+        label = f"{present.external_number} · {present.customer.name}"
+        told = Planned(first.row, "same", what, label, [], counts, present.version, address=address, name=present.number)
+        self.plan.append(told)
+
+    def _differences(self, present: WorkOrder, order: WorkOrder, lines: list[OrderLine]) -> Iterable[str]:
+        """What the rows say that the order does not: `due date: 2026-12-01 → 2026-12-09`. A blank cell says nothing."""
+        given = {name for name in ("priority", "order_date", "due_date", "printing_type") if any(getattr(one, name) for one in self.rows)}
+        given |= {"process_colours", "spot_colours"} if any(one.colours for one in self.rows) else set()
+        given |= {"instructions"} if any(one.notes for one in self.rows) else set()
+        for name in sorted(given):
+            old, new = getattr(present, name), getattr(order, name)
+            if old != new:
+                yield _change(present._meta.get_field(name).verbose_name, _words(name, old), _words(name, new))
+        there = {line.product_id: line for line in present.lines.all()}
+        for one, line in zip(self.rows, lines, strict=True):
+            old = there.pop(line.product_id, None)
+            if old is None:
+                yield _change(line.product.code, "–", line.quantity)
+                continue
+            named = {"quantity", *(name for name in ("unit", "specification") if getattr(one, name))}
+            for name in sorted(named):
+                if getattr(old, name) != getattr(line, name):
+                    yield _change(f"{line.product.code} {line._meta.get_field(name).verbose_name}", getattr(old, name), getattr(line, name))
+        for line in there.values():
+            yield _change(line.product.code, line.quantity, "–")
 
     def _refuse_repeats(self, rows: list[OrderRow]) -> None:
-        first = rows[0]
-        number = self.present.get((first.external_number, first.customer.pk)) if first.customer and first.external_number else None
-        if number is not None:
-            if number:
-                message = _("%(external)s of this customer was entered already, as order %(number)s.")
-            else:
-                message = _("%(external)s of this customer was entered already.")
-            told = message % {"external": first.external_number, "number": number}
-            self.problem(told, row=first.row, column="external_number", value=first.external_number)
         products: dict[int, int] = {}
         for one in rows:
             if one.product and products.setdefault(one.product.pk, one.row) != one.row:
@@ -275,7 +313,8 @@ class OrderResource(ServiceResource):
                 told = message % {"product": one.product.code, "row": products[one.product.pk]}
                 self.problem(told, row=one.row, column="product", value=one.product.code)
 
-    def _create(self, rows: list[OrderRow]) -> None:
+    def _built(self, rows: list[OrderRow]) -> tuple[WorkOrder, list[OrderLine]]:
+        """The order that the rows describe, not saved."""
         first = rows[0]
         process, spots = self._agreed(rows, "colours", "first") or ("", "")
         order = WorkOrder(
@@ -302,8 +341,7 @@ class OrderResource(ServiceResource):
             )
             for one in rows
         ]
-        order = create_order(order, lines=lines, by=self.by)
-        self._tell(order, rows, lines)
+        return order, lines
 
     def _agreed(self, rows: Iterable[OrderRow], name: str, rule: str) -> Any:
         """What the rows say of the whole order; where they disagree, the rule decides and the plan says so."""
@@ -355,6 +393,10 @@ class OrderResource(ServiceResource):
         if order is None:
             raise RuleError(_("Order %(number)s is not there any more.") % {"number": row.name}, code="gone")
         withdraw_order(order, imported=self.run.pk, by=self.by)
+
+
+def _change(what: Any, old: Any, new: Any) -> str:
+    return f"{what}: {old or '–'} → {new or '–'}"
 
 
 def _words(name: str, value: Any) -> str:

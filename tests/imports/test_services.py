@@ -14,7 +14,7 @@ from apps.accounts.models import User
 from apps.core.errors import InvalidInput, RuleError
 from apps.core.jobs import run as run_job
 from apps.imports import services
-from apps.imports.models import ImportRun, ImportState
+from apps.imports.models import ImportRow, ImportRun, ImportState
 from apps.imports.registry import KINDS, kinds_for
 from apps.notices.models import Notice
 from apps.workorders.models import OrderLine, WorkEvent, WorkOrder
@@ -70,12 +70,30 @@ def test_applying_twice_says_so_and_does_nothing(catalogue, supervisor):
     assert every_table(but=()) == before
 
 
-def test_the_same_orders_again_are_told_with_their_numbers(catalogue, supervisor):
+def test_the_same_orders_again_are_the_same_and_nothing_is_written(catalogue, supervisor):
     services.apply_import(plan(sample("orders-semicolon.csv"), supervisor), by=supervisor)
     run = plan(sample("orders-semicolon.csv"), supervisor)
+    assert (errors(run), services.totals(run)) == ([], {"same": 12, "lines": 12, "quantity": 55_600})
     number = WorkOrder.objects.get(external_number="PO-26128").number
-    assert len(errors(run)) == 12
-    assert errors(run)[0] == (2, "External no.", f"PO-26128 of this customer was entered already, as order {number}.")
+    before = every_table(but=(ImportRun, ImportRow, Notice))
+    run = services.apply_import(run, by=supervisor)
+    assert (run.state, run.plan[0]["name"]) == (ImportState.APPLIED, number)
+    assert every_table(but=(ImportRun, ImportRow, Notice)) == before
+    assert services.revert_import(run, by=supervisor).state == ImportState.REVERTED
+    assert WorkOrder.objects.count() == 12
+
+
+def test_an_order_that_is_there_with_something_else_is_told_with_each_difference(catalogue, supervisor):
+    rows = [["PO-1", "Sunrise", "LEAFLET", 10, dt.date(2026, 12, 1)], ["PO-1", "Sunrise", "POSTER", 5, None]]
+    services.apply_import(plan(workbook(HEADER, *rows), supervisor), by=supervisor)
+    number = WorkOrder.objects.get().number
+    rows = [["PO-1", "Sunrise", "LEAFLET", 11, dt.date(2026, 12, 9)], ["PO-1", "Sunrise", "CARTON", 7, None]]
+    ((row, column, told),) = errors(plan(workbook(HEADER, *rows), supervisor))
+    assert (row, column) == (2, "External no.")
+    assert told == (
+        f"PO-1 of this customer was entered already, as order {number}, with something else: "
+        "due date: 2026-12-01 → 2026-12-09; LEAFLET quantity: 10 → 11; CARTON: – → 7; POSTER: 5 → –."
+    )
 
 
 def test_an_order_out_of_sight_is_told_without_its_number(catalogue, supervisor, maker):
