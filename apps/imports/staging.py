@@ -97,7 +97,9 @@ def _regroup_part(rows: list[ImportRow], resource: ServiceResource, chosen: set[
         for number in (row.unit, units[row.pk])
     }
     changed = [row for row in rows if row.unit in touched or units[row.pk] in touched]
-    for row in changed:
+    # A new run's rows are as they should be, but for the second lines of orders.
+    stale = [row for row in changed if row.action != RowAction.NONE or row.unit != units[row.pk]]
+    for row in stale:
         row.unit, row.action = units[row.pk], RowAction.NONE
-    ImportRow.objects.bulk_update(changed, ["unit", "action"], batch_size=BATCH)
+    ImportRow.objects.bulk_update(stale, ["unit", "action"], batch_size=BATCH)
     return len(changed)

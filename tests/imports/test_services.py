@@ -253,5 +253,6 @@ def test_two_presses_at_the_same_moment_import_once(catalogue, supervisor):
         thread.start()
     for thread in threads:
         thread.join(timeout=60)
-    assert sorted(outcomes) == ["already_applied", "applied"]
+    # Who comes second is told that it is being done, or done.
+    assert sorted(outcomes) in (["already_applied", "applied"], ["applied", "working"])
     assert WorkOrder.objects.count() == 12
