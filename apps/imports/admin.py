@@ -100,7 +100,8 @@ class ImportRunAdmin(ScopedAdmin):
         if request.method == "POST" and all([form.is_valid(), *(one.is_valid() for one in asked)]):
             options = {name: value for one in asked for name, value in one.stored().items()}
             try:
-                run = services.plan_import(kind.key, form.cleaned_data["file"], by=request.user, options=options, seconds=services.AT_ONCE)
+                file, wait = form.cleaned_data["file"], services.AT_ONCE
+                run = services.plan_import(kind.key, file, by=request.user, options=options, reading=form.reading(), seconds=wait)
             except RuleError as refusal:
                 tell(form, refusal)
             else:

@@ -25,7 +25,7 @@ from apps.imports.models import UNTOUCHED, ImportRow, ImportRun, ImportState, Ro
 from apps.imports.preflight import check_size, refuse, sniff
 from apps.imports.registry import KINDS, Kind
 from apps.imports.staging import regroup, stage
-from apps.imports.tables import Remark, Sheet, Table, read_sheets
+from apps.imports.tables import Reading, Remark, Sheet, Table, read_sheets
 from apps.imports.working import work
 
 log = logging.getLogger("docket.imports")
@@ -36,24 +36,31 @@ LONGEST_CELL = 5_000  # characters that a person types into one
 
 
 def plan_import(
-    resource: str, uploaded: File, *, by: Any, options: dict[str, Any] | None = None, seconds: float | None = None, told: Any = None
+    resource: str,
+    uploaded: File,
+    *,
+    by: Any,
+    options: dict[str, Any] | None = None,
+    reading: Reading | None = None,
+    seconds: float | None = None,
+    told: Callable[[ImportRun], None] | None = None,
 ) -> ImportRun:
     """Take a file in, keep its rows outside of every domain table, and say what importing them would do. The run is `by`'s own.
 
     What is not planned after so many `seconds` (None: as long as it takes) is planned by a job. Raises InvalidInput (field "file")
     for a file that is no safe, whole table with the needed columns: nothing is kept then. Problems of single rows are kept with them.
     """
-    run = take_in(resource, uploaded, by=by, options=options)
+    run = take_in(resource, uploaded, by=by, options=options, reading=reading)
     _begin(run, seconds=seconds, told=told)
     return run
 
 
-def take_in(resource: str, uploaded: File, *, by: Any, options: dict[str, Any] | None = None) -> ImportRun:
+def take_in(resource: str, uploaded: File, *, by: Any, options: dict[str, Any] | None = None, reading: Reading | None = None) -> ImportRun:
     """The first half of `plan_import`: the file is checked, read and kept; its rows wait to be planned."""
     kind = _kind_for(resource, by)
     check_size(uploaded.size)
     content = uploaded.read()
-    tables = choose_tables(kind, read_sheets(content))
+    tables = choose_tables(kind, read_sheets(content, reading))
     run = ImportRun(
         resource=kind.key,
         owner=by,

@@ -299,3 +299,29 @@ def test_whoever_sees_a_run_of_his_people_does_nothing_with_it(shop, supervisor,
         assert client.get(at("progress", run)).status_code == 200
         assert client.get(at("rows", run)).status_code == 404
         assert client.post(at(name, run)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("encoding", "separator", "chosen"),
+    [("utf-8", ",", {}), ("gb18030", ";", {}), ("utf-16", "\t", {}), ("utf-8-sig", "|", {}),
+     ("gb18030", ";", {"encoding": "gb18030", "separator": ";"}), ("utf-16", "\t", {"encoding": "utf-16", "separator": "tab"})],
+)  # fmt: skip
+def test_encoding_and_separator_are_recognised_or_chosen_and_told(shop, supervisor, encoding, separator, chosen):
+    rows = [["外部单号", "客户", "产品编码", "数量", "备注"], ["单-1", "Sunrise", "LEAFLET", "10", "加急"]]
+    content = "".join(separator.join(row) + "\n" for row in rows).encode(encoding)
+    client = client_of(supervisor)
+    data = {"file": SimpleUploadedFile("o.csv", content), **options(), **chosen}
+    page = client.post(reverse("admin:imports_upload") + "?resource=orders", data, follow=True).content.decode()
+    assert "单-1 · Sunrise" in page
+    name = {"utf-8": "UTF-8", "gb18030": "GBK", "utf-16": "UTF-16", "utf-8-sig": "UTF-8"}[encoding]
+    sign = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}[separator]
+    assert f"Read as text in {name}, cells separated by {sign}." in page
+
+
+def test_a_wrong_choice_is_told_and_another_one_is_refused(shop, supervisor):
+    client, address = client_of(supervisor), reverse("admin:imports_upload") + "?resource=orders"
+    page = client.post(address, {"file": sample("orders-gbk.csv"), **options(), "encoding": "utf-8-sig"}).content.decode()
+    assert "The text of this file cannot be read." in page
+    page = client.post(address, {"file": sample("orders-gbk.csv"), **options(), "encoding": "rot13"}).content.decode()
+    assert "Select a valid choice" in page
+    assert ImportRun.objects.count() == 0

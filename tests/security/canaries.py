@@ -131,6 +131,7 @@ def _plant_rows(canaries: Canaries, run: ImportRun) -> None:
         factories.ImportRowFactory(
             run=run, number=number, action=action, state=state, label=canaries.word(ImportRun, run.pk, "label"),
             cells={"code": canaries.word(ImportRun, run.pk, "cell")}, details=[canaries.word(ImportRun, run.pk, "detail")],
+            address="catalog.customer:987654321",
             remarks=[remark] if action == "error" else [], kept_because=canaries.word(ImportRun, run.pk, "kept") if state == "done" else "",
         )  # fmt: skip
 

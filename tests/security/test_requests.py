@@ -419,7 +419,7 @@ def _plant_in(model: Any) -> None:
                 "name": MARK,
                 "cells": {"code": MARK, "name": MARK},
             }
-            factories.ImportRowFactory(run=row, number=2, state="done", kept_because=MARK, **told)
+            factories.ImportRowFactory(run=row, number=2, state="done", address="catalog.customer:987654321", kept_because=MARK, **told)
             factories.ImportRowFactory(run=row, number=3, action="error", remarks=[remark, {**remark, "name": ""}], **told)
         if model is DispatchDecision:
             values |= {
