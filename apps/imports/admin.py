@@ -230,13 +230,14 @@ class ImportRunAdmin(ScopedAdmin):
 def _actions(run: ImportRun) -> dict[str, Any]:
     """What can be done with the run now."""
     opened = run.rows.open()
-    good, bad = opened.planned().count(), opened.filter(action__in=(RowAction.ERROR, RowAction.CONFLICT, RowAction.HELD)).count()
+    good, bad = opened.planned().count(), run.rows.bad().count()
+    done = run.rows.filter(state=RowState.DONE).count()
     is_over = run.is_working or run.state in (ImportState.APPLIED, ImportState.REVERTED)
     return {
         "good": good, "bad": bad, "may_apply": bool(good and not bad and not is_over), "may_apply_good": bool(good and bad and not is_over),
         "may_correct": bool(bad and not is_over), "may_plan_again": not is_over and bool(bad or opened.filter(action="").exists()),
-        "may_revert": not run.is_working and run.rows.filter(state=RowState.DONE).exists(),
-        "is_over": is_over,
+        "may_revert": bool(done and not run.is_working), "imported": done, "is_applied": run.state == ImportState.APPLIED,
+        "is_over": is_over or not opened.exists(),
     }  # fmt: skip
 
 
