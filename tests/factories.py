@@ -12,7 +12,7 @@ from apps.accounts.models import AccessToken, Department, Membership, User
 from apps.catalog.models import Customer, Process, Product, Route, RouteStep, Tool, ToolKind
 from apps.core.models import Bucket, Heartbeat, IdempotencyKey
 from apps.dispatch.models import DispatchDecision, DispatchRule
-from apps.imports.models import ImportRun
+from apps.imports.models import ImportRow, ImportRun
 from apps.notices.models import Notice
 from apps.scanning.models import Badge, Device, LinkedCode, OperatorSession, Paper, Printout, Scan
 from apps.workorders.models import (
@@ -103,14 +103,26 @@ class NoticeFactory(DjangoModelFactory):
 
 
 class ImportRunFactory(DjangoModelFactory):
-    resource = "workorders.workorder"
+    resource = "customers"
     owner = factory.SubFactory(UserFactory)
     file = "imports/none.csv"
     file_name = "orders.csv"
     sha256 = "0" * 64
+    state = "planned"
+    tables = factory.LazyFunction(lambda: [{"sheet": "", "columns": ["code", "name"]}])
 
     class Meta:
         model = ImportRun
+
+
+class ImportRowFactory(DjangoModelFactory):
+    run = factory.SubFactory(ImportRunFactory)
+    number = factory.Sequence(lambda number: number + 2)
+    unit = factory.SelfAttribute("number")
+    action = "create"
+
+    class Meta:
+        model = ImportRow
 
 
 class CustomerFactory(DjangoModelFactory):

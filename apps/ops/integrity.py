@@ -226,8 +226,9 @@ CHECKS: list[Check] = [
     ),
     Check(
         "imports",
-        "an import that is not applied made nothing",
-        """SELECT 'import ' || r.id AS import, r.state AS state, r.file_name AS file FROM imports_importrun r WHERE r.state <> 'applied'
+        "an import that was never applied made nothing",
+        """SELECT 'import ' || r.id AS import, r.state AS state, r.file_name AS file FROM imports_importrun r
+        WHERE r.state IN ('planning', 'planned', 'faulty')
         AND (EXISTS (SELECT 1 FROM workorders_workevent e WHERE e.import_run_id = r.id)
         OR EXISTS (SELECT 1 FROM workorders_workorder o WHERE o.import_run_id = r.id))""",
     ),

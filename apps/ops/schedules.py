@@ -29,6 +29,7 @@ PERIODIC = (
     Periodic("scanning.sweep", minutes=2),
     Periodic("ops.give_up", minutes=10),
     Periodic("core.purge", cron="20 3 * * *"),
+    Periodic("imports.sweep", minutes=1),
     Periodic("imports.purge", minutes=60),
 )
 

@@ -11,7 +11,7 @@ from apps.ops import schedules
 
 pytestmark = pytest.mark.django_db
 
-NAMES = ["core.purge", "imports.purge", "ops.give_up", "scanning.sweep", "workorders.expire_shares", "workorders.sweep"]
+NAMES = ["core.purge", "imports.purge", "imports.sweep", "ops.give_up", "scanning.sweep", "workorders.expire_shares", "workorders.sweep"]
 
 
 def test_every_periodic_job_is_one_of_ours():
@@ -25,6 +25,7 @@ def test_each_job_is_scheduled_once_and_a_second_run_changes_nothing():
     assert rows == [
         ("core.purge", RUN, "'core.purge'", "C", None, "20 3 * * *"),
         ("imports.purge", RUN, "'imports.purge'", "I", 60, None),
+        ("imports.sweep", RUN, "'imports.sweep'", "I", 1, None),
         ("ops.give_up", RUN, "'ops.give_up'", "I", 10, None),
         ("scanning.sweep", RUN, "'scanning.sweep'", "I", 2, None),
         ("workorders.expire_shares", RUN, "'workorders.expire_shares'", "I", 10, None),

@@ -19,7 +19,6 @@ from apps.accounts.models import AccessToken, Department, User
 from apps.catalog.models import Customer, Process, Product
 from apps.core.querysets import ScopedQuerySet
 from apps.dispatch.models import DispatchRule
-from apps.imports.models import ImportRun
 from apps.notices.models import Notice
 from apps.scanning.codes import Kind, decode, encode
 from apps.scanning.models import Badge, Device, LinkedCode, Scan
@@ -39,7 +38,7 @@ ABSENT = 987654321
 
 # What the pk in an address is, where the address does not say it by app and model.
 ROWS: dict[str, type[Model]] = {
-    "open_notice": Notice, "revoke_token": AccessToken, "preview": DispatchRule, "imports_apply": ImportRun,
+    "open_notice": Notice, "revoke_token": AccessToken, "preview": DispatchRule,
     "task": Task, "workorder": WorkOrder, "customer": Customer, "product": Product, "process": Process, "department": Department,
     "notification": Notice, "scan": Scan,
 }  # fmt: skip
@@ -70,7 +69,9 @@ EXPECTED: list[tuple[str, set[int], set[int]]] = [
     (r"dashboard:revoke_token", {302, 405}, {302, 404}),
     (r"dashboard:preview", READ, {403, 405}),
     (r"admin:imports_upload", READ, WRITE),
-    (r"admin:imports_apply", {200, 302, 403, 405}, WRITE | {404}),
+    (r"admin:imports_(apply|stop|revert|again|correct|corrected)", {200, 302, 403, 405}, WRITE | {404}),
+    (r"admin:imports_rows", READ | {404}, {403, 405}),
+    (r"admin:imports_progress", READ, {403, 405}),
     (r"admin:\w+_changelist", LIST, WRITE),
     (r"admin:\w+_add", ADD, WRITE),
     (r"admin:\w+_export", READ, {403, 405}),
