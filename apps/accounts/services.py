@@ -55,6 +55,15 @@ def sign_in(username: str, password: str, address: str) -> User:
     return user
 
 
+def confirm_password(user: User, password: str) -> None:
+    """Somebody who is signed in shows again who he is. Raises BadCredentials, or TooManyTries: tries here and at the sign-in add up."""
+    account = f"sign-in:account:{_short(user.get_username().casefold())}"
+    throttle.take(account, **PER_ACCOUNT)
+    if not user.check_password(password):
+        raise BadCredentials(_("This is not your password."))
+    throttle.forget(account)
+
+
 def issue_token(user: User) -> tuple[AccessToken, str]:
     """A new token of `user` and its text, which nobody can read again later. One query."""
     if not user.is_active:

@@ -19,7 +19,7 @@ from django_q.brokers.orm import ORM
 from django_q.tasks import async_task
 
 from apps.core.context import new_request_id, signature, signed
-from apps.core.models import Bucket, Heartbeat, IdempotencyKey
+from apps.core.models import Bucket, Heartbeat, Hold, IdempotencyKey
 
 log = logging.getLogger("docket.jobs")
 JOBS: dict[str, Callable] = {}
@@ -68,6 +68,9 @@ def run(name: str, *ids: Any, request_id: str = "") -> Any:
         if name not in JOBS:
             log.error("job %s is not one of ours and was refused", name)
             raise KeyError(f"There is no job {name!r}.")
+        if Hold.objects.exists():
+            log.warning("job %s %s was left out: jobs stand still since a restore", name, ids)
+            return None
         started = time.monotonic()
         try:
             result = JOBS[name](*ids)

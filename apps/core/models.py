@@ -62,3 +62,14 @@ class Heartbeat(models.Model):
     class Meta:
         verbose_name = _("heartbeat")
         verbose_name_plural = _("heartbeats")
+
+
+class Hold(models.Model):
+    """What stands still until somebody lets it go again: after a restore, the jobs, the schedules and the mail."""
+
+    name = models.CharField(max_length=64, unique=True)
+    since = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("hold")
+        verbose_name_plural = _("holds")

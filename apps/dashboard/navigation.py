@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.apps import apps
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -84,8 +85,18 @@ def pages(user: Any) -> list[dict[str, Any]]:
                 *_page(user, AccessToken, _("Access tokens"), "key"),
             ],
         },
+        {
+            "title": _("Operations"),
+            "separator": True,
+            "items": _operations(user),
+        },
     ]
     return [group for group in groups if group["items"]]
+
+
+def _operations(user: Any) -> list[dict[str, Any]]:
+    """What the people who look after the machine open. By name: their app stands on this one."""
+    return _page(user, apps.get_model("ops", "Backup"), _("Backups"), "backup")
 
 
 def _page(user: Any, model: type, title: str, icon: str, **item: Any) -> list[dict[str, Any]]:

@@ -16,5 +16,7 @@ KINDS = {
     "task_undispatched": _("Task %(number)s of order %(order)s has no department. Add a rule or assign it."),
     "task_overrun": _("Task %(number)s of order %(order)s is %(percent)s %% over plan."),
     "scan_held": _("A late scan on task %(number)s of order %(order)s waits for your decision."),
+    "backup_failed": _("Backup %(name)s failed: %(reason)s"),
+    "backup_missing": _("No backup was proved since %(since)s. See the page of backups, and whether the worker runs."),
     "import_applied": _("Import %(run)s is applied: %(rows)s rows."),
 }

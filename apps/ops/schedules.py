@@ -30,6 +30,8 @@ PERIODIC = (
     Periodic("ops.give_up", minutes=10),
     Periodic("core.purge", cron="20 3 * * *"),
     Periodic("imports.purge", minutes=60),
+    Periodic("ops.backup", cron="0 2 * * *"),
+    Periodic("ops.watch_backups", minutes=30),
 )
 
 

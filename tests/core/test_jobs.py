@@ -11,7 +11,7 @@ from django_q.models import OrmQ
 
 from apps.core.context import signature, signed
 from apps.core.jobs import JOBS, RUN, enqueue, job, run
-from apps.core.models import Bucket, Heartbeat, IdempotencyKey
+from apps.core.models import Bucket, Heartbeat, Hold, IdempotencyKey
 
 
 @pytest.fixture
@@ -64,6 +64,7 @@ def test_a_name_is_taken_once(probe):
         job("tests.probe")(print)
 
 
+@pytest.mark.django_db
 def test_a_job_is_signed_as_a_job_under_the_request_that_asked(probe):
     with signed(source="admin", reason="because", request_id="mine"):
         assert run("tests.probe", 1, request_id="abc") == 1
@@ -71,6 +72,7 @@ def test_a_job_is_signed_as_a_job_under_the_request_that_asked(probe):
     assert (ids, seen.source, seen.request_id, seen.actor, seen.reason) == ((1,), "job", "abc", None, "")
 
 
+@pytest.mark.django_db
 def test_a_job_of_the_schedule_gets_a_request_id_of_its_own(probe):
     run("tests.probe")
     run("tests.probe")
@@ -79,6 +81,7 @@ def test_a_job_of_the_schedule_gets_a_request_id_of_its_own(probe):
     assert first != second
 
 
+@pytest.mark.django_db
 def test_a_failing_job_is_logged_with_its_name_and_fails(caplog):
     @job("tests.fails")
     def fails():
@@ -129,3 +132,12 @@ def test_purge_deletes_by_the_thousand():
     IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(days=8))
     assert run("core.purge") == 1001
     assert not IdempotencyKey.objects.exists()
+
+
+@pytest.mark.django_db
+def test_no_job_runs_while_the_installation_is_held(probe, caplog):
+    Hold.objects.create(name="jobs", since=timezone.now())
+    with caplog.at_level(logging.WARNING):
+        assert run("tests.probe", 1) is None
+    assert probe == []
+    assert "jobs stand still since a restore" in caplog.records[0].getMessage()

@@ -186,6 +186,7 @@ def world(shop, settings):
     factories.ToolFactory(code="M-1", customer=shop.other_customer)
     do.share(foreign, by=shop.people["superuser"], user=shop.people["auditor"])
     _floor(shop, task, shop.task(foreign, "VAN"))
+    factories.BackupFactory(state="proved")
     for user in shop.people.values():
         factories.NoticeFactory(user=user, kind="order_rejected")
         factories.ImportRunFactory(owner=user)
