@@ -10,7 +10,7 @@ from factory.django import DjangoModelFactory
 
 from apps.accounts.models import AccessToken, Department, Membership, User
 from apps.catalog.models import Customer, Process, Product, Route, RouteStep, Tool, ToolKind
-from apps.core.models import Bucket, Heartbeat, Hold, IdempotencyKey
+from apps.core.models import Bucket, Heartbeat, Hold, IdempotencyKey, JobRun, Tally
 from apps.dispatch.models import DispatchDecision, DispatchRule
 from apps.imports.models import ImportRun
 from apps.notices.models import Notice
@@ -373,3 +373,19 @@ class BackupFactory(DjangoModelFactory):
 
     class Meta:
         model = Backup
+
+
+class JobRunFactory(DjangoModelFactory):
+    key = factory.Sequence("job-{}".format)
+    name = "core.purge"
+    started_at = factory.LazyFunction(timezone.now)
+
+    class Meta:
+        model = JobRun
+
+
+class TallyFactory(DjangoModelFactory):
+    name = factory.Sequence("tally-{}".format)
+
+    class Meta:
+        model = Tally

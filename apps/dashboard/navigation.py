@@ -11,6 +11,7 @@ from apps.accounts.access import access_of
 from apps.accounts.models import AccessToken, Department, User
 from apps.accounts.roles import Role
 from apps.catalog.models import Customer, Process, Product, Route, Tool
+from apps.core.models import JobRun
 from apps.dashboard import figures
 from apps.dashboard.links import list_of, may_open
 from apps.dispatch.models import DispatchDecision, DispatchRule
@@ -96,7 +97,10 @@ def pages(user: Any) -> list[dict[str, Any]]:
 
 def _operations(user: Any) -> list[dict[str, Any]]:
     """What the people who look after the machine open. By name: their app stands on this one."""
-    return _page(user, apps.get_model("ops", "Backup"), _("Backups"), "backup")
+    return [
+        *_page(user, JobRun, _("Background jobs"), "manufacturing"),
+        *_page(user, apps.get_model("ops", "Backup"), _("Backups"), "backup"),
+    ]
 
 
 def _page(user: Any, model: type, title: str, icon: str, **item: Any) -> list[dict[str, Any]]:

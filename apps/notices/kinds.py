@@ -18,5 +18,6 @@ KINDS = {
     "scan_held": _("A late scan on task %(number)s of order %(order)s waits for your decision."),
     "backup_failed": _("Backup %(name)s failed: %(reason)s"),
     "backup_missing": _("No backup was proved since %(since)s. See the page of backups, and whether the worker runs."),
+    "job_given_up": _("Background job %(job)s is given up: %(reason)s"),
     "import_applied": _("Import %(run)s is applied: %(rows)s rows."),
 }

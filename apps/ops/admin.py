@@ -1,4 +1,6 @@
-"""The backups of this installation. The queue's own admin pages run any function that is typed into them: they are taken away."""
+"""The backups and the background jobs of this installation.
+
+The queue's own admin pages run any function that is typed into them: they are taken away."""
 
 from typing import Any
 
@@ -18,6 +20,8 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 from apps.accounts.services import confirm_password
 from apps.core.admin import DialogForm, ScopedAdmin, Verb
 from apps.core.errors import RuleError
+from apps.core.jobs import retry
+from apps.core.models import JobRun, JobState
 from apps.ops.backups.making import log, path_of
 from apps.ops.models import Backup, BackupState
 
@@ -33,6 +37,15 @@ STATES = {
     BackupState.REMOVED: "default",
 }
 KEPT = (BackupState.MADE, BackupState.PROVED)
+
+
+JOB_STATES = {
+    JobState.RUNNING: "info",
+    JobState.DONE: "success",
+    JobState.FAILED: "warning",
+    JobState.DEAD: "danger",
+    JobState.RETRIED: "default",
+}
 
 
 class PasswordForm(DialogForm):
@@ -79,16 +92,30 @@ def _answer(file: Any) -> FileResponse:
     return FileResponse(file, as_attachment=True, content_type="application/x-tar", headers={"Cache-Control": "no-store"})
 
 
+class RecordAdmin(ScopedAdmin):
+    """What the machinery writes down: to read, and for no form to change."""
+
+    actions = ()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 @admin.register(Backup)
-class BackupAdmin(ScopedAdmin):
-    """Backups are made by the worker and by commands: no form writes one."""
+class BackupAdmin(RecordAdmin):
+    """Backups are made by the worker and by commands."""
 
     list_display = ("name", "state_label", "started_at", "proved_at", "size_label", "events", "host", "problem")
     list_filter = (("state", ChoicesDropdownFilter),)
     search_fields = ("name",)
     ordering = ("-started_at", "-pk")
     readonly_fields = ("state_now", "size_label")
-    actions = ()
     fieldsets = (
         (None, {"fields": ("name", "state_now", "problem", "started_at", "made_at", "proved_at", "drilled_at", "copied_at")}),
         (_("Contents"), {"fields": ("size_label", "rows", "events", "release", "host", "sha256")}),
@@ -107,15 +134,6 @@ class BackupAdmin(ScopedAdmin):
         ),
     )
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     @display(description=_("state"), ordering="state", label=STATES)
     def state_label(self, row: Backup) -> tuple[str, str]:
         return row.state, row.get_state_display()
@@ -127,3 +145,45 @@ class BackupAdmin(ScopedAdmin):
     @display(description=pgettext_lazy("backup", "size"), ordering="size")
     def size_label(self, row: Backup) -> str:
         return filesizeformat(row.size) if row.size else "–"
+
+
+def _may_retry(user: Any, row: JobRun) -> bool:
+    return row.state in (JobState.FAILED, JobState.DEAD) and user.has_perm("core.retry_jobrun")
+
+
+@admin.register(JobRun)
+class JobRunAdmin(RecordAdmin):
+    """What the worker did, and what it gave up."""
+
+    list_display = ("title", "state_label", "attempts", "started_at", "milliseconds", "problem")
+    list_display_links = ("title",)
+    list_filter = (("state", ChoicesDropdownFilter),)
+    search_fields = ("name", "request_id")
+    ordering = ("-started_at", "-pk")
+    readonly_fields = ("state_now",)
+    fields = ("name", "arguments", "state_now", "problem", "attempts", "started_at", "finished_at", "milliseconds", "request_id", "host")
+    quick_links = ((pgettext_lazy("job", "Given up"), "state__exact=dead"), (pgettext_lazy("job", "Running"), "state__exact=running"))
+    verbs = (
+        Verb(
+            "retry",
+            _("Try again"),
+            retry,
+            DialogForm,
+            "replay",
+            text=_("The job goes into the queue once more. It finds its work in the tables, so nothing is done twice."),
+            done=_("%(object)s is in the queue again."),
+            when=_may_retry,
+        ),
+    )
+
+    @display(description=pgettext_lazy("job", "job"), ordering="name")
+    def title(self, row: JobRun) -> str:
+        return str(row)
+
+    @display(description=_("state"), ordering="state", label=JOB_STATES)
+    def state_label(self, row: JobRun) -> tuple[str, str]:
+        return row.state, row.get_state_display()
+
+    @display(description=_("state"))
+    def state_now(self, row: JobRun) -> str:
+        return row.get_state_display()

@@ -25,7 +25,7 @@ from django_q.models import Failure, OrmQ
 
 from apps.accounts.roles import ROLES
 from apps.catalog.models import Process
-from apps.core.models import Heartbeat, Hold
+from apps.core.models import Heartbeat, Hold, JobRun, JobState
 from apps.ops import schedules
 from apps.ops.backups.facts import known_migrations
 from apps.ops.messages import Catalogue
@@ -171,6 +171,14 @@ def failed_jobs() -> Finding:
     if names := sorted(set(failed)):
         return warn(f"{len(names)} jobs failed in the last day, as {names[0]}.", "Search the log for 'docket.jobs' and the job's name.")
     return ok("No job failed in the last day.")
+
+
+def dead_letters() -> Finding:
+    """Jobs that were given up and that nobody has looked at."""
+    count = JobRun.objects.filter(state=JobState.DEAD).count()
+    if count:
+        return warn(f"{count} jobs were given up.", "See why at Admin, Background jobs, Given up; mend it, and try them again there.")
+    return ok("No job was given up.")
 
 
 def periodic_jobs() -> Finding:
@@ -328,8 +336,8 @@ def translations() -> Finding:
 
 CHECKS: tuple[Callable[[], Finding], ...] = (
     database, migrations, system_checks, sqlite_file, postgresql_connection, clock, worker, queue, undecodable_jobs, failed_jobs,
-    periodic_jobs, roles, presets, ledger, secret_key, cache_works, folders, disk, translations,
-    backup, backup_files, backup_elsewhere, drills, backup_tools, scratch_rights, held,
+    dead_letters, periodic_jobs, roles, presets, ledger, secret_key, cache_works, folders, disk, translations, backup, backup_files,
+    backup_elsewhere, drills, backup_tools, scratch_rights, held,
 )  # fmt: skip
 READINESS: tuple[Callable[[], Finding], ...] = (database, migrations, worker, queue)
 # Named beside them, but no reason to send people away: the shop goes on while somebody mends it.

@@ -12,7 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django_q.models import Failure, OrmQ, Task
 
+from apps.core import jobs as core_jobs
 from apps.core.jobs import job
+from apps.core.models import JobRun, JobState
 from apps.notices.models import Notice
 from apps.ops.alarms import alarm
 from apps.ops.backups.making import end_interrupted, last_proved
@@ -52,10 +54,20 @@ def give_up() -> int:
                 "attempt_count": settings.Q_CLUSTER["max_attempts"],
             },
         )
+        for run in JobRun.objects.filter(key=row.task_id(), state__in=[JobState.RUNNING, JobState.FAILED]):
+            core_jobs.give_up(run, "It never came to an end, as when it kills its worker.")
         row.delete()
         given_up += 1
+    _tell_of_dead_letters()
     Failure.objects.filter(stopped__lt=now - FAILURES_KEPT).delete()
     return given_up
+
+
+def _tell_of_dead_letters() -> None:
+    """Each job that was given up is told once."""
+    for run in JobRun.objects.filter(state=JobState.DEAD, told_at=None):
+        if JobRun.objects.filter(pk=run.pk, told_at=None).update(told_at=timezone.now()):
+            alarm("job_given_up", url=reverse("admin:core_jobrun_change", args=[run.pk]), job=str(run), reason=run.problem[:300])
 
 
 @job("ops.backup")

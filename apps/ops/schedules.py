@@ -20,7 +20,8 @@ class Periodic:
     def row(self) -> dict:
         """The values of its Schedule row, except when it runs next."""
         kind = Schedule.CRON if self.cron else Schedule.MINUTES
-        return {"func": RUN, "args": repr(self.job), "schedule_type": kind, "minutes": self.minutes, "cron": self.cron, "repeats": -1}
+        call = {"func": RUN, "args": repr(self.job), "kwargs": "{'alone': True}"}
+        return call | {"schedule_type": kind, "minutes": self.minutes, "cron": self.cron, "repeats": -1}
 
 
 PERIODIC = (
