@@ -49,6 +49,7 @@ WRITE = {200, 302, 400, 403, 409}
 # name of the address -> (statuses of GET, statuses of POST with an empty body), for who is signed in and rows in sight
 EXPECTED: list[tuple[str, set[int], set[int]]] = [
     (r"health|health-ready", {200, 503}, {200, 405, 503}),
+    (r"metrics", {404}, {405}),  # there is none without a token
     (r"set_language", {302, 405}, {302}),
     (r"admin:index|admin:jsi18n", {200}, {200, 405}),
     (r"admin:imports_importrun_add", {302, 403}, {302, 403}),
@@ -99,7 +100,8 @@ EXPECTED: list[tuple[str, set[int], set[int]]] = [
 ]  # fmt: skip
 # Anybody may ask these without signing in.
 OPEN = (
-    r"no_row|admin:view_on_site|health|health-ready|set_language|root|admin:login|api:login|api:unknown|dashboard:panels|floor:\w+|scanned"
+    r"no_row|admin:view_on_site|health|health-ready|metrics|set_language|root|admin:login|api:login|api:unknown|dashboard:panels|floor:\w+"
+    r"|scanned"
 )
 
 
@@ -187,6 +189,8 @@ def world(shop, settings):
     factories.ToolFactory(code="M-1", customer=shop.other_customer)
     do.share(foreign, by=shop.people["superuser"], user=shop.people["auditor"])
     _floor(shop, task, shop.task(foreign, "VAN"))
+    factories.BackupFactory(state="proved")
+    factories.JobRunFactory(state="dead")
     for user in shop.people.values():
         factories.NoticeFactory(user=user, kind="order_rejected")
         factories.ImportRunFactory(owner=user)
