@@ -2,7 +2,8 @@
 
 SQLite always. PostgreSQL where a server answers at DOCKET_TEST_POSTGRES, which DOCKET_REQUIRE_POSTGRES=1 insists on.
 Browser tests where there is a chromium, which DOCKET_REQUIRE_BROWSER=1 insists on. Tests that read printed paper where poppler
-and zbar are, which DOCKET_REQUIRE_PAPER=1 insists on. Coverage of the runs on SQLite together has a floor.
+and zbar are, which DOCKET_REQUIRE_PAPER=1 insists on. Backups of PostgreSQL where its own programs are, which
+DOCKET_REQUIRE_PG_DUMP=1 insists on. Coverage of the runs on SQLite together has a floor.
 """
 
 import json
@@ -88,6 +89,11 @@ def main() -> int:
         say(f"What reads paper is required, and is not there. On Debian: {PAPER_TOOLS}")
         return 1
 
+    has_pg_dump = bool(shutil.which("pg_dump") and shutil.which("pg_restore"))
+    if not has_pg_dump and is_wanted("DOCKET_REQUIRE_PG_DUMP"):
+        say("PostgreSQL's own programs are required for backups. On Debian: apt-get install postgresql-client")
+        return 1
+
     ran: dict[str, bool] = {}
     with tempfile.TemporaryDirectory(prefix="docket-coverage-") as name:
         folder = Path(name)
@@ -107,6 +113,8 @@ def main() -> int:
         say("browser: not run, since there is no chromium (apt-get install chromium fonts-noto-cjk)")
     if not reads_paper():
         say(f"paper: its tests were skipped, since there is nothing that reads it ({PAPER_TOOLS})")
+    if not has_pg_dump:
+        say("backups of PostgreSQL: their tests were skipped, since there is no pg_dump (apt-get install postgresql-client)")
     if not covered:
         say("coverage: FAILED")
     return 0 if covered and all(ran.values()) else 1

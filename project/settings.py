@@ -10,6 +10,7 @@ from project.unfold import UNFOLD  # noqa: F401  (a setting)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = env.folder("DOCKET_VAR_DIR", BASE_DIR / "var")
+DOCKET_VERSION = "1.0.0"
 
 DEBUG = env.flag("DEBUG", default=False)
 SECRET_KEY = env.text(
@@ -208,7 +209,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Docket",
     "DESCRIPTION": "Work orders and tasks of a job shop: for handhelds and small integrations.\n\n"
     "[Handhelds: the contract for clients](/api/docs/handhelds.md), for whoever writes a program that scans.",
-    "VERSION": "1.0.0",
+    "VERSION": DOCKET_VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -246,6 +247,14 @@ Q_CLUSTER = {
 
 # The supervisor of `manage.py worker` restarts a cluster that delivered nothing for so long.
 DOCKET_WORKER_STALE_SECONDS = env.number("DOCKET_WORKER_STALE_SECONDS", 60, low=5, high=3600)
+
+# Backups: where the archives are, how long they stay, and the site's own command that takes each one elsewhere.
+DOCKET_BACKUP_DIR = Path(env.text("DOCKET_BACKUP_DIR", str(VAR_DIR / "backups")))
+DOCKET_BACKUP_DAYS = env.number("DOCKET_BACKUP_DAYS", 30, low=1, high=3650)
+DOCKET_BACKUP_COPY = env.text("DOCKET_BACKUP_COPY")
+
+# Who may read /metrics; without it there is no such address.
+DOCKET_METRICS_TOKEN = env.text("DOCKET_METRICS_TOKEN")
 
 SIMPLE_HISTORY_REVERT_DISABLED = True
 SIMPLE_HISTORY_HISTORY_CHANGE_REASON_USE_TEXT_FIELD = True

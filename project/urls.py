@@ -16,6 +16,7 @@ def no_row(request: HttpRequest, row: str) -> HttpResponse:
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("health/", include("apps.ops.health")),
+    path("metrics", include("apps.ops.metrics")),
     path("i18n/", include("django.conf.urls.i18n")),
     # Before the admin's own: its search keeps answers longer than rights last.
     path("admin/", include("apps.dashboard.urls")),

@@ -10,10 +10,11 @@ from factory.django import DjangoModelFactory
 
 from apps.accounts.models import AccessToken, Department, Membership, User
 from apps.catalog.models import Customer, Process, Product, Route, RouteStep, Tool, ToolKind
-from apps.core.models import Bucket, Heartbeat, IdempotencyKey
+from apps.core.models import Bucket, Heartbeat, Hold, IdempotencyKey, JobRun, Tally
 from apps.dispatch.models import DispatchDecision, DispatchRule
-from apps.imports.models import ImportRun
+from apps.imports.models import ImportRow, ImportRun
 from apps.notices.models import Notice
+from apps.ops.models import Backup
 from apps.scanning.models import Badge, Device, LinkedCode, OperatorSession, Paper, Printout, Scan
 from apps.workorders.models import (
     NumberSeries,
@@ -46,6 +47,14 @@ class IdempotencyKeyFactory(DjangoModelFactory):
 
     class Meta:
         model = IdempotencyKey
+
+
+class HoldFactory(DjangoModelFactory):
+    name = factory.Sequence("hold-{}".format)
+    since = factory.LazyFunction(timezone.now)
+
+    class Meta:
+        model = Hold
 
 
 class HeartbeatFactory(DjangoModelFactory):
@@ -103,14 +112,26 @@ class NoticeFactory(DjangoModelFactory):
 
 
 class ImportRunFactory(DjangoModelFactory):
-    resource = "workorders.workorder"
+    resource = "customers"
     owner = factory.SubFactory(UserFactory)
     file = "imports/none.csv"
     file_name = "orders.csv"
     sha256 = "0" * 64
+    state = "planned"
+    tables = factory.LazyFunction(lambda: [{"sheet": "", "columns": ["code", "name"]}])
 
     class Meta:
         model = ImportRun
+
+
+class ImportRowFactory(DjangoModelFactory):
+    run = factory.SubFactory(ImportRunFactory)
+    number = factory.Sequence(lambda number: number + 2)
+    unit = factory.SelfAttribute("number")
+    action = "create"
+
+    class Meta:
+        model = ImportRow
 
 
 class CustomerFactory(DjangoModelFactory):
@@ -356,3 +377,27 @@ class PrintoutFactory(DjangoModelFactory):
 
     class Meta:
         model = Printout
+
+
+class BackupFactory(DjangoModelFactory):
+    name = factory.Sequence("docket-20261121T0200{:02}Z-abcd".format)
+    started_at = factory.LazyFunction(timezone.now)
+
+    class Meta:
+        model = Backup
+
+
+class JobRunFactory(DjangoModelFactory):
+    key = factory.Sequence("job-{}".format)
+    name = "core.purge"
+    started_at = factory.LazyFunction(timezone.now)
+
+    class Meta:
+        model = JobRun
+
+
+class TallyFactory(DjangoModelFactory):
+    name = factory.Sequence("tally-{}".format)
+
+    class Meta:
+        model = Tally

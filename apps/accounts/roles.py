@@ -90,6 +90,8 @@ ROLES: dict[str, frozenset[str]] = {
         | _all("scanning", "device", may="view add change")
         | _all("scanning", "badge", "operatorsession", may="view")
         | _all("scanning", "badge", may="issue")
+        | _all("ops", "backup", may="view download")
+        | _all("core", "jobrun", may="view retry")
     ),
 }
 

@@ -21,6 +21,7 @@ from apps.accounts.models import SYSTEM, AccessToken, User
 from apps.accounts.roles import Role
 from apps.core import throttle
 from apps.core.errors import RuleError
+from apps.core.models import Tally
 
 TOKEN_PREFIX = "dkt_"  # noqa: S105  (what leak scanners look for)
 _ALPHABET = string.ascii_letters + string.digits
@@ -49,10 +50,20 @@ def sign_in(username: str, password: str, address: str) -> User:
     throttle.take(place, **PER_ADDRESS)
     user = authenticate(None, username=username, password=password)
     if user is None:
+        Tally.add("sign_in_refused")
         raise BadCredentials(_("The name or the password is wrong. Check both; if you forgot the password, ask the administrator."))
     throttle.forget(account)
     throttle.give_back(place, burst=PER_ADDRESS["burst"])
     return user
+
+
+def confirm_password(user: User, password: str) -> None:
+    """Somebody who is signed in shows again who he is. Raises BadCredentials, or TooManyTries: tries here and at the sign-in add up."""
+    account = f"sign-in:account:{_short(user.get_username().casefold())}"
+    throttle.take(account, **PER_ACCOUNT)
+    if not user.check_password(password):
+        raise BadCredentials(_("This is not your password."))
+    throttle.forget(account)
 
 
 def issue_token(user: User) -> tuple[AccessToken, str]:

@@ -1,18 +1,22 @@
 """How customers and products with their routes come in from tables."""
 
+from copy import copy
 from typing import Any
 
+from django.db.models import Max
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import User
 from apps.accounts.roles import Role
-from apps.catalog.models import Customer, Process, Product
-from apps.catalog.services import save_customer, save_product
-from apps.core.errors import InvalidInput
+from apps.catalog.models import Customer, Process, Product, Route
+from apps.catalog.services import remove, save_customer, save_product
+from apps.core.errors import InvalidInput, RuleError
 from apps.core.reading import plain, read_codes, read_text, read_unit, shown, unknown
 from apps.imports.base import Column, Planned, ServiceResource
+from apps.imports.models import ImportRow
 from apps.imports.registry import register
+from apps.imports.tables import ROW
 
 
 def code_of(value: Any) -> str:
@@ -38,9 +42,15 @@ class CatalogResource(ServiceResource):
     def prepare(self, rows: list[dict[str, Any]]) -> None:
         codes = {self._code(row) for row in rows} - {""}
         model = self._meta.model
-        self.known = {row.code.upper(): row for row in model.objects.visible_to(self.by).filter(code__in=codes)}
+        self.known = {row.code.upper(): row for row in model.objects.visible_to(self.by).filter(code__in=codes).locked()}
         self.hidden = set(model.objects.filter(code__in=codes).values_list("code", flat=True)) - {row.code for row in self.known.values()}
+
+    def begin(self) -> None:
+        super().begin()
         self.first_row: dict[str, int] = {}
+
+    def unit_of(self, row: dict[str, Any]) -> Any:
+        return self._code(row) or row[ROW]
 
     @staticmethod
     def _code(row: dict[str, Any]) -> str:
@@ -50,7 +60,8 @@ class CatalogResource(ServiceResource):
             return ""
 
     def find(self, row: dict[str, Any]) -> Any:
-        return self.known.get(self._code(row))
+        found = self.known.get(self._code(row))
+        return copy(found) if found else None
 
     def init_instance(self, row: Any = None) -> Any:
         return self._meta.model()
@@ -58,7 +69,7 @@ class CatalogResource(ServiceResource):
     def before_import_row(self, row: dict[str, Any], **kwargs: Any) -> None:
         super().before_import_row(row, **kwargs)
         code = self._code(row)
-        if code and self.first_row.setdefault(code, row["#row"]) != row["#row"]:
+        if code and self.first_row.setdefault(code, row[ROW]) != row[ROW]:
             message = _("%(code)s stands in row %(row)s already. Delete one of the two.") % {
                 "code": shown(code),
                 "row": self.first_row[code],
@@ -86,9 +97,37 @@ class CatalogResource(ServiceResource):
             details = [f"{label}: {old} → {new}" for (_n, label, old), (_m, _l, new) in zip(before, after, strict=True) if old != new]
             action = "update" if details else "same"
         what = str(self._meta.model._meta.verbose_name)
-        self.plan.append(
-            Planned(self.row_number, action, what, f"{instance.code} · {instance.name}", details, address=self.link_to(instance))
-        )
+        told = Planned(self.row_number, action, what, f"{instance.code} · {instance.name}", details, address=self.link_to(instance))
+        told.seen, told.after = self.seen, instance.version
+        if action == "update":
+            told.undo = {"before": self.before}
+        self.plan.append(told)
+
+    def import_instance(self, instance: Any, row: dict[str, Any], **kwargs: Any) -> None:
+        """What the row was before is remembered for taking the import back."""
+        self.seen = instance.version if instance.pk else None
+        self.before = {name: getattr(instance, instance._meta.get_field(name).attname) for name in self.fields_told}
+        super().import_instance(instance, row, **kwargs)
+
+    def take_back(self, row: ImportRow) -> None:
+        """A row that was added is deleted, one that was changed gets its old values, if nobody saved it since."""
+        instance = self._meta.model.objects.visible_to(self.by).locked().filter(pk=row.address.rpartition(":")[2]).first()
+        if instance is None:
+            raise RuleError(_("%(what)s is not there any more.") % {"what": row.label}, code="gone")
+        if instance.version != row.after:
+            raise RuleError(_("%(what)s was changed after the import.") % {"what": row.label}, code="changed")
+        if row.action == "create":
+            remove(instance, by=self.by)
+        else:
+            for name, value in row.undo["before"].items():
+                setattr(instance, instance._meta.get_field(name).attname, value)
+            self.save_again(instance)
+        for pk in row.undo.get("routes", []):
+            remove(Route.objects.locked().get(pk=pk), by=self.by)
+
+    def save_again(self, instance: Any) -> None:
+        """Save a row whose old values were put back."""
+        raise NotImplementedError
 
     @staticmethod
     def link_to(instance: Any) -> str:
@@ -131,6 +170,9 @@ class CustomerResource(CatalogResource):
             save_customer(instance, by=self.by)
         self.planned(instance, before)
 
+    def save_again(self, instance: Customer) -> None:
+        save_customer(instance, by=self.by)
+
 
 def _route(resource: "ProductResource", value: Any) -> list[str]:
     codes = read_codes(value)
@@ -168,9 +210,15 @@ class ProductResource(CatalogResource):
         codes = getattr(instance, "route_codes", None)
         before = None if is_new else self.told(Product.objects.get(pk=instance.pk))
         wanted = [*self.told(instance)[:-1], ("route", "", " > ".join(codes))] if codes else self.told(instance)
+        last = Route.objects.aggregate(last=Max("pk"))["last"] or 0
         if before is None or [value for _n, _l, value in wanted] != [value for _n, _l, value in before]:
             save_product(instance, by=self.by, route_codes=codes)
         self.planned(instance, before)
+        if instance.route_id and instance.route_id > last:
+            self.plan[-1].undo["routes"] = [instance.route_id]
+
+    def save_again(self, instance: Product) -> None:
+        save_product(instance, by=self.by)
 
 
 register("catalogue", gettext_lazy("Customers and products"), CustomerResource, ProductResource)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from apps.accounts.access import access_of
 from apps.catalog.models import Customer, Process, Product, Route, RouteStep, Tool
 from apps.core.context import acting, signature
+from apps.core.depending import refuse_if_needed
 from apps.core.errors import InvalidInput, RuleError
 from apps.core.reading import unknown
 from apps.core.validation import validated
@@ -51,6 +52,19 @@ def save_product(product: Product, *, by: Any, route_codes: Sequence[str] | None
         validated(product)
         product.save()
         return product
+
+
+def remove(instance: Customer | Product | Route, *, by: Any) -> None:
+    """Delete a row of the catalogue that nothing depends on. Raises RuleError that names the first thing that does. Locks the row."""
+    with acting(by):
+        name = instance._meta.model_name
+        access = access_of(by)
+        imported = signature().source == "import" and access.has(f"catalog.import_{'product' if name == 'route' else name}")
+        if not imported and not access.has(f"catalog.delete_{name}"):
+            raise PermissionDenied(_("You may not change the catalogue. Ask a planner."))
+        _in_sight(type(instance), instance, by)
+        refuse_if_needed(instance, by=by, parts=(RouteStep,))
+        instance.delete()
 
 
 def route_of(codes: Sequence[str], *, product: Product) -> Route:

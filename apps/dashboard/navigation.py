@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.apps import apps
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -10,6 +11,7 @@ from apps.accounts.access import access_of
 from apps.accounts.models import AccessToken, Department, User
 from apps.accounts.roles import Role
 from apps.catalog.models import Customer, Process, Product, Route, Tool
+from apps.core.models import JobRun
 from apps.dashboard import figures
 from apps.dashboard.links import list_of, may_open
 from apps.dispatch.models import DispatchDecision, DispatchRule
@@ -84,8 +86,21 @@ def pages(user: Any) -> list[dict[str, Any]]:
                 *_page(user, AccessToken, _("Access tokens"), "key"),
             ],
         },
+        {
+            "title": _("Operations"),
+            "separator": True,
+            "items": _operations(user),
+        },
     ]
     return [group for group in groups if group["items"]]
+
+
+def _operations(user: Any) -> list[dict[str, Any]]:
+    """What the people who look after the machine open. By name: their app stands on this one."""
+    return [
+        *_page(user, JobRun, _("Background jobs"), "manufacturing"),
+        *_page(user, apps.get_model("ops", "Backup"), _("Backups"), "backup"),
+    ]
 
 
 def _page(user: Any, model: type, title: str, icon: str, **item: Any) -> list[dict[str, Any]]:

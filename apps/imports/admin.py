@@ -1,28 +1,39 @@
-"""Pages of imports: upload, the plan, apply, and the list of one's own runs."""
+"""Pages of imports: upload, the plan, corrections, apply, stop, take back, and the list of runs."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, path, reverse
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from apps.core.admin import ScopedAdmin
-from apps.core.errors import RuleError
+from apps.core.errors import InvalidInput, RuleError
 from apps.core.forms import tell
-from apps.imports.forms import UploadForm, options_forms
-from apps.imports.models import ImportRun, ImportState
+from apps.imports import services
+from apps.imports.badrows import as_workbook, columns_of, read_back
+from apps.imports.forms import CorrectedForm, UploadForm, options_forms
+from apps.imports.models import UNTOUCHED, ImportRow, ImportRun, ImportState, RowAction, RowState
 from apps.imports.registry import KINDS, Kind, kinds_for
-from apps.imports.services import apply_import, plan_import, totals
+from apps.imports.staging import as_typed
+from apps.imports.working import outlook
 
-SHOWN = 500  # rows of a plan on one page
-STATES = {ImportState.PLANNED: "info", ImportState.FAULTY: "danger", ImportState.APPLIED: "success"}
+PAGE = 200  # things of a plan on one page
+TO_FIX = 50  # wrong rows on one page
+STATES = {
+    ImportState.PLANNING: "info", ImportState.PLANNED: "info", ImportState.FAULTY: "danger", ImportState.APPLYING: "info",
+    ImportState.STOPPED: "warning", ImportState.PARTLY: "warning", ImportState.APPLIED: "success", ImportState.REVERTING: "info",
+    ImportState.REVERTED: "plain",
+}  # fmt: skip
+SHOWN = {RowAction.CREATE: pgettext_lazy("rows", "New"), RowAction.UPDATE: pgettext_lazy("rows", "Changed"), RowAction.SAME: _("The same")}
+CELL = "cell"  # cell-<row>-<column>: how a form names one
 
 
 @admin.register(ImportRun)
@@ -46,6 +57,13 @@ class ImportRunAdmin(ScopedAdmin):
         return [
             path("upload/", view(require_http_methods(["GET", "HEAD", "POST"])(self.upload_view)), name="imports_upload"),
             path("<int:pk>/apply/", view(require_POST(self.apply_view)), name="imports_apply"),
+            path("<int:pk>/stop/", view(require_POST(self.stop_view)), name="imports_stop"),
+            path("<int:pk>/revert/", view(require_POST(self.revert_view)), name="imports_revert"),
+            path("<int:pk>/again/", view(require_POST(self.again_view)), name="imports_again"),
+            path("<int:pk>/correct/", view(require_POST(self.correct_view)), name="imports_correct"),
+            path("<int:pk>/corrected/", view(require_POST(self.corrected_view)), name="imports_corrected"),
+            path("<int:pk>/rows/", view(require_GET(self.rows_view)), name="imports_rows"),
+            path("<int:pk>/progress/", view(require_GET(self.progress_view)), name="imports_progress"),
             *super().get_urls(),
         ]
 
@@ -82,7 +100,8 @@ class ImportRunAdmin(ScopedAdmin):
         if request.method == "POST" and all([form.is_valid(), *(one.is_valid() for one in asked)]):
             options = {name: value for one in asked for name, value in one.stored().items()}
             try:
-                run = plan_import(kind.key, form.cleaned_data["file"], by=request.user, options=options)
+                file, wait = form.cleaned_data["file"], services.AT_ONCE
+                run = services.plan_import(kind.key, file, by=request.user, options=options, reading=form.reading(), seconds=wait)
             except RuleError as refusal:
                 tell(form, refusal)
             else:
@@ -107,39 +126,200 @@ class ImportRunAdmin(ScopedAdmin):
         return require_GET(self.plan_view)(request, object_id)
 
     def plan_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """What the import would do or did, and what is wrong with the file."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        run = self.get_object(request, object_id)
-        if run is None:
-            raise Http404
+        """What the import would do or did, what is wrong with the file, and what can be done now."""
+        run = self._seen(request, object_id)
+        kind = KINDS.get(run.resource)
         levels: dict[str, list] = {"error": [], "warning": [], "read": [], "note": []}
         for problem in run.problems:
             levels[problem["level"]].append(problem)
         context = {
             **self.admin_site.each_context(request),
             "title": str(run), "subtitle": self.what(run), "opts": self.opts, "run": run, "state_tone": STATES[ImportState(run.state)],
-            "totals": totals(run), "levels": levels, "left_out": max(0, len(run.plan) - SHOWN), "again": run.resource,
-            "entries": [{**entry, "url": _address(entry.get("address", ""))} for entry in run.plan[:SHOWN]],
-            "may_apply": run.state == ImportState.PLANNED and run.owner_id == request.user.pk,
-            "is_applied": run.state == ImportState.APPLIED,
+            "totals": services.totals(run), "levels": levels, "again": run.resource, "outlook": outlook(run),
+            "is_own": run.owner_id == request.user.pk, "is_untouched": run.state in UNTOUCHED,
+            "kept": run.rows.exclude(kept_because="").leading()[:PAGE],
+            **_actions(run), **_entries(request, run),
         }  # fmt: skip
+        if context["is_own"] and kind and context["may_correct"]:
+            context |= {"to_fix": [_fixable(run, kind, row) for row in _wrong(run)[:TO_FIX]], "corrected_form": CorrectedForm()}
         return TemplateResponse(request, "admin/imports/plan.html", context)
 
-    def apply_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Apply one's own plan; a second press is told that it is done already."""
+    def progress_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """How far the work is, for the page that waits for it; the end of the work loads the page anew."""
+        run = self._seen(request, str(pk))
+        if not run.is_working:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        return TemplateResponse(
+            request, "admin/imports/progress.html", {"run": run, "outlook": outlook(run), "is_own": run.owner_id == request.user.pk}
+        )
+
+    def _seen(self, request: HttpRequest, object_id: str) -> ImportRun:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        run = self.get_object(request, object_id)
+        if run is None:
+            raise Http404
+        return run
+
+    def _own(self, request: HttpRequest, pk: int) -> ImportRun:
         run = ImportRun.objects.visible_to(request.user).filter(pk=pk, owner=request.user).first()
         if run is None:
             raise Http404
+        return run
+
+    def _do(self, request: HttpRequest, run: ImportRun, verb: Callable[..., ImportRun], **arguments: Any) -> HttpResponse:
+        """Do it, and show the page with a sentence on what came of it."""
         try:
-            run = apply_import(run, by=request.user)
+            run = verb(run, by=request.user, **arguments)
         except RuleError as refusal:
-            level = messages.INFO if refusal.code == "already_applied" else messages.ERROR
-            self.message_user(request, str(refusal), level)
+            self.message_user(request, str(refusal), messages.INFO if refusal.code == "already_applied" else messages.ERROR)
         else:
-            done = ngettext("Import %(run)s is applied: %(rows)s row.", "Import %(run)s is applied: %(rows)s rows.", run.rows_planned)
-            self.message_user(request, done % {"run": run.pk, "rows": run.rows_planned}, messages.SUCCESS)
+            level, said = _said(run)
+            self.message_user(request, said, level)
         return HttpResponseRedirect(self.object_url(run.pk))
+
+    def apply_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Apply one's own plan; a second press is told that it is done already."""
+        only_good = request.POST.get("rows") == "good"
+        return self._do(request, self._own(request, pk), services.apply_import, only_good=only_good, seconds=services.AT_ONCE)
+
+    def revert_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._do(request, self._own(request, pk), services.revert_import, seconds=services.AT_ONCE)
+
+    def stop_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._do(request, self._own(request, pk), services.stop)
+
+    def again_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._do(request, self._own(request, pk), services.plan_again, seconds=services.AT_ONCE)
+
+    def correct_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Cells that were corrected on the page."""
+        run = self._own(request, pk)
+        corrections = _typed(run, request.POST)
+        if not corrections:
+            self.message_user(request, gettext("No cell was changed."), messages.INFO)
+            return HttpResponseRedirect(self.object_url(run.pk))
+        return self._do(request, run, services.correct_rows, corrections=corrections, seconds=services.AT_ONCE)
+
+    def corrected_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The workbook of wrong rows, corrected."""
+        run = self._own(request, pk)
+        form = CorrectedForm(request.POST, request.FILES)
+        try:
+            if not form.is_valid():
+                raise InvalidInput(" ".join(error for errors in form.errors.values() for error in errors), field="file")
+            corrections = read_back(run, self._kind(run), form.cleaned_data["file"])
+        except RuleError as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+            return HttpResponseRedirect(self.object_url(run.pk))
+        return self._do(request, run, services.correct_rows, corrections=corrections, seconds=services.AT_ONCE)
+
+    def rows_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The rows that cannot be imported, as a workbook."""
+        run = self._own(request, pk)
+        name = f"import-{run.pk}-rows.xlsx"
+        return FileResponse(as_workbook(run, self._kind(run)), as_attachment=True, filename=name)
+
+    def _kind(self, run: ImportRun) -> Kind:
+        kind = KINDS.get(run.resource)
+        if kind is None or len(run.tables) != len(kind.resources):
+            raise Http404
+        return kind
+
+
+def _actions(run: ImportRun) -> dict[str, Any]:
+    """What can be done with the run now."""
+    opened = run.rows.open()
+    good, bad = opened.planned().count(), run.rows.bad().count()
+    done = run.rows.filter(state=RowState.DONE).count()
+    is_over = run.is_working or run.state in (ImportState.APPLIED, ImportState.REVERTED)
+    return {
+        "good": good, "bad": bad, "may_apply": bool(good and not bad and not is_over), "may_apply_good": bool(good and bad and not is_over),
+        "may_correct": bool(bad and not is_over), "may_plan_again": not is_over and bool(bad or opened.filter(action="").exists()),
+        "may_revert": bool(done and not run.is_working), "imported": done, "is_applied": run.state == ImportState.APPLIED,
+        "is_over": is_over or not opened.exists(),
+    }  # fmt: skip
+
+
+def _entries(request: HttpRequest, run: ImportRun) -> dict[str, Any]:
+    """One page of what the things become, of one kind or of all."""
+    show, page = request.GET.get("show", ""), request.GET.get("page", "1")
+    number = max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 6 else 1
+    rows = run.rows.planned().order_by("part", "number")
+    counts = {action: rows.filter(action=action).count() for action in SHOWN}
+    if show in SHOWN:
+        rows = rows.filter(action=show)
+    total = rows.count()
+    found = [
+        {
+            **row.entry,
+            "url": _address(row.address),
+            "state": row.state,
+            "tone": {"create": "success", "update": "warning"}.get(row.action, "plain"),
+        }
+        for row in rows[(number - 1) * PAGE : number * PAGE]
+    ]
+    return {
+        "entries": found, "show": show, "page": number, "entries_total": total, "has_next": number * PAGE < total,
+        "shows": [(action, label, counts[action]) for action, label in SHOWN.items() if counts[action]],
+    }  # fmt: skip
+
+
+def _wrong(run: ImportRun) -> Any:
+    return run.rows.open().filter(action__in=(RowAction.ERROR, RowAction.CONFLICT))
+
+
+def _fixable(run: ImportRun, kind: Kind, row: ImportRow) -> dict[str, Any]:
+    """A wrong row as the page offers it for correction: the cells that are wrong, and behind them all others."""
+    columns = kind.resources[row.part].columns()
+    wrong, others = [], []
+    told: dict[str, list] = {}
+    for remark in row.remarks:
+        if remark["level"] == "error":
+            told.setdefault(remark["name"] if remark["name"] in columns else "", []).append(remark)
+    for name in dict.fromkeys([*columns_of(run, kind, row.part), *(name for name in told if name)]):
+        cell = {"name": f"{CELL}-{row.pk}-{name}", "label": columns[name].label, "value": as_typed(row.cells.get(name))}
+        if name in told:
+            wrong.append({**cell, "remarks": told[name], "nearest": next((one["nearest"] for one in told[name] if one["nearest"]), "")})
+        else:
+            others.append(cell)
+    summary = " · ".join([cell["value"] for cell in others if cell["value"]][:4])
+    return {"row": row, "wrong": wrong, "others": others, "remarks": told.get("", []), "summary": summary}
+
+
+def _typed(run: ImportRun, data: Any) -> dict[int, dict[str, str]]:
+    """The cells of the form that say something else than the run's rows."""
+    typed: dict[int, dict[str, str]] = {}
+    for name, value in data.items():
+        kind, _dash, rest = name.partition("-")
+        pk, _dash, column = rest.partition("-")
+        if kind == CELL and pk.isascii() and pk.isdigit() and len(pk) < 19:
+            typed.setdefault(int(pk), {})[column] = value.replace("\x00", "").strip()
+    rows = {row.pk: row for row in run.rows.open().filter(pk__in=typed)}
+    changed = {
+        pk: {name: value for name, value in cells.items() if pk not in rows or value != as_typed(rows[pk].cells.get(name)).strip()}
+        for pk, cells in typed.items()
+    }
+    return {pk: cells for pk, cells in changed.items() if cells}
+
+
+def _said(run: ImportRun) -> tuple[int, str]:
+    """What became of a run, for whoever pressed the button."""
+    numbers = {"run": run.pk, "rows": run.rows_done, "left": run.rows_total - run.rows_done}
+    if run.is_working:
+        return messages.INFO, gettext("Import %(run)s goes on in the background. You get a notice when it is done.") % numbers
+    if run.state == ImportState.APPLIED and not run.rows.exclude(kept_because="").exists():
+        text = ngettext("Import %(run)s is applied: %(rows)s row.", "Import %(run)s is applied: %(rows)s rows.", run.rows_done)
+        return messages.SUCCESS, text % numbers
+    if run.state == ImportState.REVERTED:
+        return messages.SUCCESS, gettext("Import %(run)s is taken back: everything is as it was before.") % numbers
+    if run.state == ImportState.STOPPED:
+        return messages.WARNING, gettext("Import %(run)s is stopped.") % numbers
+    if run.state in UNTOUCHED:
+        return messages.INFO, gettext("The rows are planned again.")
+    if run.rows.exclude(kept_because="").exists():
+        return messages.WARNING, gettext("Not everything can be taken back: see below what stays, and why.")
+    return messages.WARNING, gettext("Import %(run)s is applied in part: %(rows)s rows are imported, %(left)s are left.") % numbers
 
 
 def _media(*forms: Any) -> Any:

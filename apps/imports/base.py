@@ -1,7 +1,7 @@
 """The base of every import: django-import-export's resource, whose rows are saved by a service function and never by `save()`."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from import_export.fields import Field
 from import_export.instance_loaders import BaseInstanceLoader
 from import_export.resources import Resource
 from import_export.results import Result
+from tablib import Dataset
 
 from apps.core.context import signed
 from apps.core.errors import InvalidInput, RuleError
@@ -55,7 +56,8 @@ class OptionsForm(forms.Form):
 class Planned:
     """One thing that the import makes or changes, as the plan shows it.
 
-    `row` is where it begins, `details` say what was understood. `address` ("app.model:pk") and `name` are known once it is applied.
+    `row` is where it begins, `details` say what was understood, `seen` is the version of what it changes. Once it is applied,
+    `address` ("app.model:pk") and `name` are known, `after` is the version that it left, and `undo` what taking it back needs.
     """
 
     row: int
@@ -64,8 +66,29 @@ class Planned:
     label: str
     details: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    seen: int | None = None
     address: str = ""
     name: str = ""
+    after: int | None = None
+    undo: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def promise(self) -> tuple:
+        """What applying has to do again, exactly, to be what the plan said."""
+        return (self.action, self.what, self.label, self.details, self.counts, self.seen)
+
+
+@dataclass
+class Outcome:
+    """What importing one thing did: `planned` is None where it could not be done."""
+
+    planned: Planned | None
+    remarks: list[Remark]
+    understood: dict[int, dict[str, str]]
+
+    @property
+    def has_errors(self) -> bool:
+        return any(remark.level == "error" for remark in self.remarks)
 
 
 class ServiceResource(Resource):
@@ -86,9 +109,14 @@ class ServiceResource(Resource):
     def __init__(self, *, by: Any, run: Any, options: dict[str, Any]) -> None:
         super().__init__()
         self.by, self.run, self.options = by, run, options
+        self.row_number = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the thing before."""
         self.plan: list[Planned] = []
         self.remarks: list[Remark] = []
-        self.row_number = 0
+        self.understood: dict[int, dict[str, str]] = {}
         self._problems_at: Counter[int] = Counter()
 
     @classmethod
@@ -121,7 +149,11 @@ class ServiceResource(Resource):
     # What subclasses say.
 
     def prepare(self, rows: list[dict[str, Any]]) -> None:
-        """Load what the rows refer to, in a number of queries that does not grow with them."""
+        """Load what the rows refer to, and lock what they may change, in a number of queries that does not grow with them."""
+
+    def unit_of(self, row: dict[str, Any]) -> Any:
+        """Rows with the same answer are one thing, written together or not at all. After `prepare`."""
+        return row[ROW]
 
     def find(self, row: dict[str, Any]) -> Any:
         """The object that the row is about, inside what `by` may see, or None for a new one."""
@@ -132,23 +164,27 @@ class ServiceResource(Resource):
         raise NotImplementedError
 
     def finish(self) -> None:
-        """What can only be done after the last row."""
+        """What can only be done after the last row of the thing."""
+
+    def take_back(self, row: Any) -> None:
+        """Undo what the applied row did. Raises RuleError with the reason where something depends on it, or changed since."""
+        raise NotImplementedError
 
     # What subclasses use.
 
-    def problem(self, message: Any, *, row: int | None = None, column: str = "", value: Any = "", level: str = "error") -> None:
-        """Remember something about a row; an error stops the whole import."""
+    def problem(
+        self, message: Any, *, row: int | None = None, column: str = "", value: Any = "", level: str = "error", nearest: str = ""
+    ) -> None:
+        """Remember something about a row; an error keeps the whole thing that the row belongs to out."""
         row = row or self.row_number
         if level == "error":
             self._problems_at[row] += 1
         label = str(self.columns()[column].label) if column in self.columns() else column
-        self.remarks.append(Remark(str(message), row, label, "" if value in (None, "") else shown(value), level))
+        got = "" if value in (None, "") else shown(value)
+        self.remarks.append(Remark(str(message), row, label, got, level, column if label != column else "", nearest))
 
     def is_good(self, rows: Iterable[int]) -> bool:
         return not any(self._problems_at[row] for row in rows)
-
-    def has_errors(self) -> bool:
-        return any(remark.level == "error" for remark in self.remarks)
 
     def signing(self, row: int) -> Any:
         """Sign every change inside as done by this import's row."""
@@ -158,23 +194,22 @@ class ServiceResource(Resource):
         """A service's refusal as problems of the row."""
         for one in error.problems if isinstance(error, InvalidInput) else [error]:
             column = getattr(one, "field", "")
-            self.problem(str(one), row=row, column=column, value=(cells or {}).get(column, ""))
+            self.problem(str(one), row=row, column=column, value=(cells or {}).get(column, ""), nearest=_nearest(one))
 
     # How import-export is driven.
 
-    def run_table(self, table: Table) -> None:
-        """Import the table. Whether it stays is for the caller's transaction; problems are in `remarks`, nothing is raised for them."""
-        self.remarks += table.remarks
-        result = self.import_data(table.dataset, use_transactions=True)
+    def run_unit(self, rows: Sequence[dict[str, Any]]) -> Outcome:
+        """Import the rows of one thing. Whether it stays is for the caller's transaction; nothing is raised for problems."""
+        self.begin()
+        headers = [*self.columns(), ROW, SPOILT]
+        result = self.import_data(Dataset(*([row.get(name) for name in headers] for row in rows), headers=headers), use_transactions=False)
         self._reraise(result)
+        return Outcome(self.plan[0] if self.plan else None, self.remarks, self.understood)
 
     def _reraise(self, result: Result) -> None:
         """import-export collects every exception; a bug has to fly."""
         for error in [*result.base_errors, *(error for row in result.error_rows for error in row.errors)]:
             raise error.error
-
-    def before_import(self, dataset: Any, **kwargs: Any) -> None:
-        self.prepare(dataset.dict)
 
     def after_import(self, dataset: Any, result: Result, **kwargs: Any) -> None:
         self.finish()
@@ -201,20 +236,21 @@ class ServiceResource(Resource):
                     )
                 if is_blank(value):
                     if column.required:
-                        raise InvalidInput(self.when_blank(name, row), code="blank")
+                        raise self.when_blank(name, row)
                     continue
                 read = column.read(self, value)
             except InvalidInput as error:
-                self.problem(error, column=name, value=value)
+                self.problem(error, column=name, value=value, nearest=_nearest(error))
                 continue
             setattr(instance, column.attribute, read)
+            self.understood.setdefault(self.row_number, {})[name] = in_words(read)
             if column.tell and isinstance(value, str) and not _reads_itself(value):
                 told = _("%(got)s is read as %(value)s.") % {"got": shown(value), "value": read}
                 self.problem(told, column=name, value=value, level=UNDERSTOOD)
 
-    def when_blank(self, name: str, row: dict[str, Any]) -> str:
+    def when_blank(self, name: str, row: dict[str, Any]) -> InvalidInput:
         """What to say about a needed cell that is blank."""
-        return _("The cell is blank. Fill in: %(column)s.") % {"column": self.columns()[name].label}
+        return InvalidInput(_("The cell is blank. Fill in: %(column)s.") % {"column": self.columns()[name].label}, code="blank")
 
     def validate_instance(self, instance: Any, import_validation_errors: Any = None, validate_unique: bool = True) -> None:
         if not self.is_good([self.row_number]):
@@ -226,6 +262,18 @@ class ServiceResource(Resource):
                 self.store(instance, is_new=is_create)
             except (RuleError, PermissionDenied) as error:
                 self.refused(error, self.row_number, row)
+
+
+def _nearest(error: Exception) -> str:
+    """The valid value that the error names as the one that was probably meant."""
+    return str(getattr(error, "extra", {}).get("nearest", ""))
+
+
+def in_words(value: Any) -> str:
+    """A value as it was understood."""
+    if isinstance(value, list | tuple):
+        return " > ".join(map(str, value)) if isinstance(value, list) else "+".join(part for part in value if part)
+    return str(getattr(value, "label", value))
 
 
 def _reads_itself(value: str) -> bool:

@@ -1,14 +1,17 @@
-"""Files that people bring, and what became of them."""
+"""Files that people bring, their rows, and what became of each."""
 
 from typing import Any, Self
 
 from django.conf import settings
 from django.core.files.storage import storages
 from django.db import models
+from django.db.models import Q
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from apps.accounts.access import access_of
+from apps.accounts.models import Membership
 from apps.core.querysets import ScopedQuerySet
 
 
@@ -17,34 +20,62 @@ def private_storage() -> Any:
 
 
 class ImportState(models.TextChoices):
+    PLANNING = "planning", _("being planned")
     PLANNED = "planned", pgettext_lazy("import", "planned")
     FAULTY = "faulty", _("has errors")
+    APPLYING = "applying", _("being applied")
+    STOPPED = "stopped", _("stopped")
+    PARTLY = "partly", _("partly applied")
     APPLIED = "applied", _("applied")
+    REVERTING = "reverting", _("being taken back")
+    REVERTED = "reverted", _("taken back")
+
+
+WORKING = (ImportState.PLANNING, ImportState.APPLYING, ImportState.REVERTING)  # a job is at it, or should be
+UNTOUCHED = (ImportState.PLANNING, ImportState.PLANNED, ImportState.FAULTY)  # nothing of it was ever written
 
 
 class ImportRunQuerySet(ScopedQuerySet):
     def visible_to(self, user: Any) -> Self:
-        """A run belongs to who uploaded it; auditors see every run's record."""
+        """A run belongs to who uploaded it. Supervisors see the runs of their departments' people, auditors every run's record."""
         access = access_of(user)
-        return self if access.sees_all else self.filter(owner=access.user_id)
+        if access.sees_all:
+            return self
+        mine = Q(owner=access.user_id)
+        if access.leads:
+            mine |= Q(owner__in=Membership.objects.filter(department__in=access.leads).values("user"))
+        return self.filter(mine)
+
+    def working(self) -> Self:
+        return self.filter(state__in=WORKING)
 
 
 class ImportRun(models.Model):
-    """One file on its way in: first planned (the real import, rolled back), then applied once or not at all."""
+    """One file on its way in: staged row by row, planned (the real import, rolled back), applied, and perhaps taken back.
+
+    A job that works on it holds it by `lease` until `lease_until`, so that no two do; whoever finds it run out goes on.
+    """
 
     resource = models.CharField(_("what"), max_length=40, help_text="A key of the registry of resources.")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, verbose_name=_("uploaded by"), on_delete=models.PROTECT, related_name="import_runs")
-    state = models.CharField(_("state"), max_length=10, choices=ImportState, default=ImportState.PLANNED)
+    state = models.CharField(_("state"), max_length=10, choices=ImportState, default=ImportState.PLANNING)
     file = models.FileField(_("file"), storage=private_storage, upload_to="imports/%Y/%m")
     file_name = models.CharField(_("file name"), max_length=200)
-    sha256 = models.CharField(max_length=64)
+    sha256 = models.CharField(max_length=64, db_index=True)
     options = models.JSONField(default=dict, blank=True)
+    tables = models.JSONField(default=list, blank=True, help_text="[{sheet, columns: [name, ...]}], one for each resource that reads one.")
+    notes = models.JSONField(default=list, blank=True, help_text="About the file as a whole: [{row, message, level, sheet}].")
     rows_total = models.PositiveIntegerField(_("rows"), default=0)
     rows_planned = models.PositiveIntegerField(_("planned rows"), default=0)
-    plan = models.JSONField(default=list, blank=True, help_text="[{row, action, label, detail}]")
-    problems = models.JSONField(default=list, blank=True, help_text="[{row, column, value, message}]")
+    rows_done = models.PositiveIntegerField(_("applied rows"), default=0)
+    steps_done = models.PositiveIntegerField(default=0, help_text="Rows that the job at work is through with.")
+    steps_total = models.PositiveIntegerField(default=0)
+    stopped_because = models.CharField(_("stopped because"), max_length=300, blank=True)
+    lease = models.CharField(max_length=32, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(_("uploaded at"), auto_now_add=True)
     applied_at = models.DateTimeField(_("applied at"), null=True, blank=True)
+    reverted_at = models.DateTimeField(_("taken back at"), null=True, blank=True)
     objects = ImportRunQuerySet.as_manager()
 
     class Meta:
@@ -54,3 +85,121 @@ class ImportRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk} · {self.file_name}"
+
+    @property
+    def is_working(self) -> bool:
+        return self.state in WORKING
+
+    @cached_property
+    def plan(self) -> list[dict[str, Any]]:
+        """What the rows become, thing by thing, without those that nothing can be said of. One query."""
+        return [row.entry for row in self.rows.planned()]
+
+    @cached_property
+    def problems(self) -> list[dict[str, Any]]:
+        """What is wrong with the file and its rows, or worth to be known. One query."""
+        told = [(note.get("row") or 0, note) for note in self.notes]
+        told += [(row.number, remark) for row in self.rows.exclude(remarks=[]) for remark in row.told_remarks]
+        return [remark for _number, remark in sorted(told, key=lambda one: (one[1]["part"], one[0]))]
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        self.__dict__.pop("plan", None)
+        self.__dict__.pop("problems", None)
+        super().refresh_from_db(*args, **kwargs)
+
+
+class RowAction(models.TextChoices):
+    NONE = "", _("not planned yet")
+    CREATE = "create", _("new")
+    UPDATE = "update", _("changed")
+    SAME = "same", _("the same")
+    HELD = "held", _("waits for another row")
+    CONFLICT = "conflict", _("conflict")
+    ERROR = "error", _("error")
+
+
+GOOD = (RowAction.CREATE, RowAction.UPDATE, RowAction.SAME)
+
+
+class RowState(models.TextChoices):
+    OPEN = "open", _("not imported")
+    DONE = "done", _("imported")
+    UNDONE = "undone", _("taken back")
+
+
+class ImportRowQuerySet(models.QuerySet):
+    def open(self) -> Self:
+        return self.filter(state=RowState.OPEN)
+
+    def leading(self) -> Self:
+        """The first row of each thing: it carries what is said of the whole."""
+        return self.filter(unit=models.F("number"))
+
+    def planned(self) -> Self:
+        return self.leading().filter(action__in=GOOD)
+
+    def bad(self) -> Self:
+        """Rows that cannot be imported as they are: wrong ones, those that changed meanwhile, and those held up by them."""
+        return self.open().filter(action__in=(RowAction.ERROR, RowAction.CONFLICT, RowAction.HELD))
+
+
+class ImportRow(models.Model):
+    """One row of a file, outside of every domain table: what it says, how that was understood, and what becomes of it.
+
+    Rows with the same `unit` are one thing (the lines of an order), written together or not at all; the first of them, whose number
+    it is, carries what is said of the whole.
+    """
+
+    run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="rows", verbose_name=_("import"))
+    part = models.PositiveSmallIntegerField(default=0, help_text="Which of the run's tables.")
+    number = models.PositiveIntegerField(_("row"))
+    unit = models.PositiveIntegerField(default=0)
+    cells = models.JSONField(default=dict, help_text="{column: value as it stands in the file, or as it was corrected}.")
+    is_corrected = models.BooleanField(_("corrected"), default=False)
+    understood = models.JSONField(default=dict, help_text="{column: value as it was read, in words}.")
+    action = models.CharField(_("what happens"), max_length=10, choices=RowAction, blank=True)
+    what = models.CharField(max_length=60, blank=True)
+    label = models.CharField(max_length=300, blank=True)
+    details = models.JSONField(default=list)
+    counts = models.JSONField(default=dict)
+    remarks = models.JSONField(default=list, help_text="[{name, column, value, message, level, nearest}].")
+    seen = models.PositiveIntegerField(null=True, help_text="The version of the row to be changed that the plan saw.")
+    state = models.CharField(_("state"), max_length=8, choices=RowState, default=RowState.OPEN)
+    address = models.CharField(max_length=120, blank=True, help_text="app.model:pk of what it became.")
+    name = models.CharField(max_length=120, blank=True)
+    after = models.PositiveIntegerField(null=True, help_text="The version that the import left.")
+    undo = models.JSONField(default=dict, help_text="What taking it back needs: values from before, and rows made on the way.")
+    kept_because = models.CharField(_("not taken back because"), max_length=500, blank=True)
+    objects = ImportRowQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("row of an import")
+        verbose_name_plural = _("rows of imports")
+        ordering = ["part", "number"]
+        constraints = [models.UniqueConstraint(fields=["run", "part", "number"], name="import_row_once_per_run")]
+        indexes = [models.Index(fields=["run", "part", "unit"], name="import_row_by_unit")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.number}"
+
+    @property
+    def leads(self) -> bool:
+        return self.unit == self.number
+
+    @property
+    def sheet(self) -> str:
+        """Which sheet it stood in, where the file had several."""
+        tables = self.run.tables
+        return tables[self.part]["sheet"] if len(tables) > 1 else ""
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What the thing becomes."""
+        return {
+            "sheet": self.sheet, "row": self.number, "action": self.action, "what": self.what, "label": self.label,
+            "details": self.details, "counts": self.counts, "address": self.address, "name": self.name,
+        }  # fmt: skip
+
+    @property
+    def told_remarks(self) -> list[dict[str, Any]]:
+        return [{**remark, "row": self.number, "part": self.part, "sheet": self.sheet} for remark in self.remarks]

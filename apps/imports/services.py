@@ -1,11 +1,11 @@
-"""Plan an import, apply it once, and throw away what nobody applied. The plan is the import itself, rolled back."""
+"""The verbs of an import: take a file in and plan it, correct rows, apply, stop, take back, and throw away what nobody applied."""
 
 import hashlib
 import logging
 import posixpath
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,7 +14,6 @@ from django.core.exceptions import PermissionDenied
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.db import transaction
-from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -22,114 +21,207 @@ from apps.core.context import acting
 from apps.core.errors import InvalidInput, RuleError
 from apps.core.reading import shown
 from apps.imports.base import ServiceResource
-from apps.imports.models import ImportRun, ImportState
+from apps.imports.models import UNTOUCHED, ImportRow, ImportRun, ImportState, RowAction, RowState
 from apps.imports.preflight import check_size, refuse, sniff
 from apps.imports.registry import KINDS, Kind
-from apps.imports.tables import Sheet, Table, read_sheets
-from apps.notices.services import notify
+from apps.imports.staging import regroup, stage
+from apps.imports.tables import Reading, Remark, Sheet, Table, read_sheets
+from apps.imports.working import work
 
 log = logging.getLogger("docket.imports")
 EXPIRES = timedelta(hours=24)  # a plan that nobody applied
 FILE_KEPT = timedelta(days=90)  # of an applied import
+AT_ONCE = 2.0  # seconds that a person waits for a page: what is left after them is done by a job
+LONGEST_CELL = 5_000  # characters that a person types into one
 
 
-@dataclass
-class Outcome:
-    """What one pass over a file did or would do."""
+def plan_import(
+    resource: str,
+    uploaded: File,
+    *,
+    by: Any,
+    options: dict[str, Any] | None = None,
+    reading: Reading | None = None,
+    seconds: float | None = None,
+    told: Callable[[ImportRun], None] | None = None,
+) -> ImportRun:
+    """Take a file in, keep its rows outside of every domain table, and say what importing them would do. The run is `by`'s own.
 
-    plan: list[dict[str, Any]] = field(default_factory=list)
-    problems: list[dict[str, Any]] = field(default_factory=list)
-    rows: int = 0
-
-    @property
-    def has_errors(self) -> bool:
-        return any(problem["level"] == "error" for problem in self.problems)
-
-    def promise(self) -> list[dict[str, Any]]:
-        """The plan without what only applying makes known."""
-        return [{key: value for key, value in entry.items() if key not in ("address", "name")} for entry in self.plan]
-
-
-class _Undone(Exception):
-    """Carries an outcome out of the transaction that it takes back."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__()
-        self.outcome = outcome
-
-
-def plan_import(resource: str, uploaded: File, *, by: Any, options: dict[str, Any] | None = None) -> ImportRun:
-    """Take a file in and say what importing it would do. The run is `by`'s own.
-
-    Raises InvalidInput (field "file") for a file that is no safe, whole table with the needed columns: nothing is kept then.
-    Problems of single rows are kept in the run, whose state is then `faulty`.
+    What is not planned after so many `seconds` (None: as long as it takes) is planned by a job. Raises InvalidInput (field "file")
+    for a file that is no safe, whole table with the needed columns: nothing is kept then. Problems of single rows are kept with them.
     """
+    run = take_in(resource, uploaded, by=by, options=options, reading=reading)
+    _begin(run, seconds=seconds, told=told)
+    return run
+
+
+def take_in(resource: str, uploaded: File, *, by: Any, options: dict[str, Any] | None = None, reading: Reading | None = None) -> ImportRun:
+    """The first half of `plan_import`: the file is checked, read and kept; its rows wait to be planned."""
     kind = _kind_for(resource, by)
     check_size(uploaded.size)
     content = uploaded.read()
-    sheets = read_sheets(content)
-    tables = choose_tables(kind, sheets)
+    tables = choose_tables(kind, read_sheets(content, reading))
     run = ImportRun(
         resource=kind.key,
         owner=by,
-        state=ImportState.FAULTY,
         file_name=bare_name(uploaded.name),
         sha256=hashlib.sha256(content).hexdigest(),
         options={**(options or {}), "language": translation.get_language()},
     )
     run.file.save(f"{uuid4().hex}.{sniff(content)}", ContentFile(content), save=False)
-    planned = False
+    kept = False
     try:
-        run.save()
-        _keep(run, _rehearse(run, kind, tables, by))
-        planned = True
+        with transaction.atomic():
+            run.save()
+            stage(run, tables, kind)
+            _tell_repeat(run)
+            run.steps_total = regroup(run, kind)
+            run.save()
+        kept = True
     finally:
-        if not planned:
-            _discard(run)
+        if not kept:
+            run.file.delete(save=False)
     return run
 
 
-def apply_import(run: ImportRun, *, by: Any) -> ImportRun:
-    """Do what the plan says: all of it or nothing, once. Locks the run.
+def _tell_repeat(run: ImportRun) -> None:
+    """Recognise a file that was imported before."""
+    same = ImportRun.objects.filter(resource=run.resource, sha256=run.sha256, owner=run.owner).exclude(state__in=UNTOUCHED)
+    earlier = same.order_by("-pk").first()
+    if earlier is None:
+        return
+    when = timezone.localtime(earlier.applied_at or earlier.created_at).strftime("%Y-%m-%d %H:%M")
+    message = _("You uploaded this very file before: import %(run)s of %(when)s, which is %(state)s.")
+    told = message % {"run": earlier.pk, "when": when, "state": earlier.get_state_display()}
+    run.notes = [{**asdict(Remark(told, level="warning")), "part": 0, "sheet": ""}, *run.notes]
 
-    Raises RuleError when it was applied before, has errors, is too old, or when the same file would now do something else:
-    the run then shows the new plan, and nothing is changed.
+
+def _begin(run: ImportRun, *, seconds: float | None = None, told: Callable[[ImportRun], None] | None = None) -> None:
+    work(run.pk, seconds=seconds, told=told)
+    run.refresh_from_db()
+
+
+def correct_rows(run: ImportRun, corrections: Mapping[int, Mapping[str, str]], *, by: Any, seconds: float | None = None) -> ImportRun:
+    """Write corrected cells, {pk of the row: {column: text}}, and plan those rows again with all that belong to them. Locks the run.
+
+    Rows that are imported already, and columns that the resource does not have, are refused.
     """
     kind = _kind_for(run.resource, by)
-    tables = choose_tables(kind, _sheets_again(run))
     with acting(by):
-        fresh = ImportRun.objects.visible_to(by).locked().filter(pk=run.pk).first()
-        _refuse_unless_ready(fresh, by)
-        try:
-            with transaction.atomic():
-                outcome = _work(fresh, kind, tables, by)
-                if outcome.has_errors or outcome.promise() != fresh.plan:
-                    raise _Undone(outcome)
-        except _Undone as undone:
-            _keep(fresh, undone.outcome)
-        else:
-            _finish(fresh, outcome)
-    if fresh.state != ImportState.APPLIED:
-        raise RuleError(
-            _("Something changed since this plan was made, and nothing was imported. Look at the new plan and decide again."),
-            code="plan_changed",
-        )
-    log.info("import %s applied: %s rows", fresh.pk, fresh.rows_planned)
+        fresh = _locked(run, by)
+        _refuse_unless_open(fresh)
+        rows = {row.pk: row for row in fresh.rows.open().filter(pk__in=corrections)}
+        if rows.keys() != corrections.keys():
+            raise RuleError(_("A row of the form is imported already, or not of this import. Load the page again."), code="foreign_row")
+        for pk, cells in corrections.items():
+            _correct(rows[pk], cells, kind)
+        ImportRow.objects.bulk_update(rows.values(), ["cells", "is_corrected"], batch_size=200)
+        _plan_again(fresh, kind, rows)
+    _begin(run, seconds=seconds)
+    return run
+
+
+def _correct(row: ImportRow, cells: Mapping[str, Any], kind: Kind) -> None:
+    columns = kind.resources[row.part].columns()
+    for name, value in cells.items():
+        if name not in columns:
+            raise InvalidInput(_("There is no column %(name)s.") % {"name": shown(name)}, code="unknown")
+        if isinstance(value, str) and len(value) > LONGEST_CELL:
+            raise InvalidInput(_("A cell holds at most %(most)s characters. Shorten it.") % {"most": LONGEST_CELL}, code="too_long")
+        row.cells[name] = value if value not in ("", None) else None
+    row.cells["#spoilt"] = ""
+    row.is_corrected = True
+
+
+def plan_again(run: ImportRun, *, by: Any, seconds: float | None = None) -> ImportRun:
+    """Plan everything that is not imported anew: after a conflict, or when what the rows refer to was added meanwhile."""
+    kind = _kind_for(run.resource, by)
+    with acting(by):
+        fresh = _locked(run, by)
+        _refuse_unless_open(fresh)
+        _plan_again(fresh, kind, None)
+    _begin(run, seconds=seconds)
+    return run
+
+
+def _plan_again(run: ImportRun, kind: Kind, rows: Any) -> None:
+    run.steps_total, run.steps_done, run.state = regroup(run, kind, rows), 0, ImportState.PLANNING
+    run.options = {**run.options, "language": translation.get_language()}
+    run.save()
+
+
+def apply_import(
+    run: ImportRun,
+    *,
+    by: Any,
+    only_good: bool = False,
+    seconds: float | None = None,
+    told: Callable[[ImportRun], None] | None = None,
+) -> ImportRun:
+    """Do what the plan says, thing by thing. What would now do something else is a conflict and not written. Locks the run.
+
+    `only_good` leaves out the rows that cannot be imported; they stay in the run, to be corrected. What is not done after `seconds`
+    (None: as long as it takes) is done by a job. Raises RuleError when the run was applied before, has errors (without `only_good`),
+    is too old, or is being worked on.
+    """
+    _kind_for(run.resource, by)
+    with acting(by):
+        fresh = _locked(run, by)
+        _refuse_unless_ready(fresh, only_good)
+        fresh.state, fresh.steps_done = ImportState.APPLYING, 0
+        wanted = set(fresh.rows.open().planned().values_list("part", "unit"))
+        fresh.steps_total = sum(place in wanted for place in fresh.rows.open().values_list("part", "unit"))
+        fresh.save()
+    _begin(fresh, seconds=seconds, told=told)
+    return fresh
+
+
+def stop(run: ImportRun, *, by: Any) -> ImportRun:
+    """Stop the work after the thing that is being written now. What is imported stays; it can be gone on with, or taken back."""
+    with acting(by):
+        fresh = _locked(run, by)
+        if not fresh.is_working:
+            raise RuleError(_("Nothing is being done with import %(run)s, so there is nothing to stop.") % {"run": fresh.pk}, code="idle")
+        fresh.state, fresh.stopped_because = ImportState.STOPPED, _("%(who)s stopped it.") % {"who": by}
+        fresh.rows_done = fresh.rows.filter(state=RowState.DONE).count()
+        fresh.lease, fresh.lease_until = "", None
+        fresh.save()
+    return fresh
+
+
+def revert_import(run: ImportRun, *, by: Any, seconds: float | None = None, told: Callable[[ImportRun], None] | None = None) -> ImportRun:
+    """Take back what the run did, last first. What something depends on, or was changed since, stays, and its row says why.
+
+    Locks the run. What is not done after `seconds` (None: as long as it takes) is done by a job.
+    """
+    _kind_for(run.resource, by)
+    with acting(by):
+        fresh = _locked(run, by)
+        _refuse_while_working(fresh)
+        done = fresh.rows.filter(state=RowState.DONE)
+        fresh.steps_total, fresh.steps_done = done.count(), 0
+        if not fresh.steps_total:
+            raise RuleError(_("Import %(run)s has nothing to take back.") % {"run": fresh.pk}, code="nothing_done")
+        done.update(kept_because="")
+        fresh.state = ImportState.REVERTING
+        fresh.save()
+    _begin(fresh, seconds=seconds, told=told)
     return fresh
 
 
 def purge() -> int:
     """Throw away plans that nobody applied in a day, with their files, and the files of old imports; says how many."""
     now, gone = timezone.now(), 0
-    for run in ImportRun.objects.exclude(state=ImportState.APPLIED).filter(created_at__lt=now - EXPIRES):
+    for run in ImportRun.objects.filter(state__in=UNTOUCHED, created_at__lt=now - EXPIRES):
         with transaction.atomic():
             # Locked and asked again: somebody may be applying it this moment.
-            if ImportRun.objects.exclude(state=ImportState.APPLIED).filter(pk=run.pk).locked().exists():
-                _discard(run)
+            if ImportRun.objects.filter(state__in=UNTOUCHED, pk=run.pk).locked().exists():
+                run.file.delete(save=False)
+                run.delete()
                 gone += 1
-    for run in ImportRun.objects.filter(state=ImportState.APPLIED, applied_at__lt=now - FILE_KEPT).exclude(file=""):
+    for run in ImportRun.objects.filter(created_at__lt=now - FILE_KEPT).exclude(state__in=UNTOUCHED).exclude(file=""):
         run.file.delete(save=False)
-        run.save(update_fields=["file"])
+        ImportRun.objects.filter(pk=run.pk).update(file="")
         gone += 1
     return gone
 
@@ -153,9 +245,21 @@ def choose_tables(kind: Kind, sheets: Sequence[Sheet]) -> list[tuple[type[Servic
         raise refuse(
             _("No header row with the needed columns was found. Missing: %(columns)s.") % {"columns": ", ".join(lacking)}, "file_columns"
         )
+    for resource, table in chosen:
+        if better := _better_kind(kind, resource, table.sheet):
+            raise refuse(_("This looks like %(kind)s. Choose that, and upload the file again.") % {"kind": better.label}, "file_kind")
     if not any(len(table.dataset) for _resource, table in chosen):
         raise refuse(_("The table has a header, but no rows."), "file_empty")
     return sorted(chosen, key=lambda pair: kind.resources.index(pair[0]))
+
+
+def _better_kind(kind: Kind, resource: type[ServiceResource], sheet: Sheet) -> Kind | None:
+    """Another kind that reads all it needs from the sheet, and more of its columns than `resource` does."""
+    mine = resource.fit(sheet)
+    for other in KINDS.values():
+        if other is not kind and any(one.fit(sheet) > mine and isinstance(one.table_of(sheet), Table) for one in other.resources):
+            return other
+    return None
 
 
 def bare_name(name: str | None) -> str:
@@ -167,9 +271,9 @@ def bare_name(name: str | None) -> str:
 def totals(run: ImportRun) -> dict[str, int]:
     """The sums that the plan page shows: how many things of each action, and what they count."""
     counted: Counter[str] = Counter()
-    for entry in run.plan:
-        counted[entry["action"]] += 1
-        counted.update(entry["counts"])
+    for action, counts in run.rows.planned().values_list("action", "counts"):
+        counted[action] += 1
+        counted.update(counts)
     return dict(counted)
 
 
@@ -182,58 +286,29 @@ def _kind_for(resource: str, by: Any) -> Kind:
     return kind
 
 
-def _work(run: ImportRun, kind: Kind, tables: Sequence[tuple[type[ServiceResource], Table]], by: Any) -> Outcome:
-    """Import the tables in the caller's transaction. What cannot be imported is in the outcome's problems.
-
-    Told in the language of the first plan, so that the second can be compared with it.
-    """
-    outcome = Outcome()
-    for resource_class, table in tables:
-        resource = resource_class(by=by, run=run, options=run.options)
-        with translation.override(run.options.get("language")):
-            resource.run_table(table)
-        sheet = table.sheet.name if len(tables) > 1 else ""
-        outcome.rows += len(table.dataset)
-        outcome.plan += [{"sheet": sheet, **asdict(entry)} for entry in sorted(resource.plan, key=lambda entry: entry.row)]
-        outcome.problems += [{"sheet": sheet, **asdict(remark)} for remark in sorted(resource.remarks, key=lambda one: one.row or 0)]
-    return outcome
+def _locked(run: ImportRun, by: Any) -> ImportRun:
+    fresh = ImportRun.objects.visible_to(by).locked().filter(pk=run.pk).first()
+    if fresh is None or fresh.owner_id != by.pk:
+        raise PermissionDenied(_("This is done by the person who uploaded the file."))
+    return fresh
 
 
-def _rehearse(run: ImportRun, kind: Kind, tables: Sequence[tuple[type[ServiceResource], Table]], by: Any) -> Outcome:
-    try:
-        with transaction.atomic():
-            raise _Undone(_work(run, kind, tables, by))
-    except _Undone as undone:
-        return undone.outcome
+def _refuse_while_working(run: ImportRun) -> None:
+    if run.is_working:
+        raise RuleError(
+            _("Import %(run)s is %(state)s. Wait for the end, or stop it first.") % {"run": run.pk, "state": run.get_state_display()},
+            code="working",
+        )
 
 
-def _keep(run: ImportRun, outcome: Outcome) -> None:
-    run.state = ImportState.FAULTY if outcome.has_errors else ImportState.PLANNED
-    run.plan, run.problems, run.rows_total = outcome.promise(), outcome.problems, outcome.rows
-    run.rows_planned = sum(entry["counts"].get("lines", 1) for entry in outcome.plan)
-    run.save()
-
-
-def _finish(run: ImportRun, outcome: Outcome) -> None:
-    run.state, run.applied_at, run.plan = ImportState.APPLIED, timezone.now(), outcome.plan
-    run.save()
-    notify([run.owner], "import_applied", url=reverse("admin:imports_importrun_change", args=[run.pk]), run=run.pk, rows=run.rows_planned)
-
-
-def _sheets_again(run: ImportRun) -> list[Sheet]:
-    """The stored file's sheets, if it is still the file that was planned."""
+def _refuse_unless_open(run: ImportRun) -> None:
+    _refuse_while_working(run)
     if run.state == ImportState.APPLIED:
         raise _applied_already(run)
-    try:
-        with run.file.open("rb") as stored:
-            content = stored.read()
-    except (FileNotFoundError, ValueError) as error:
-        raise RuleError(_("The file of import %(run)s is gone. Upload it again.") % {"run": run.pk}, code="file_gone") from error
-    if hashlib.sha256(content).hexdigest() != run.sha256:
-        raise RuleError(
-            _("The file of import %(run)s is not the one that was planned. Upload it again.") % {"run": run.pk}, code="file_changed"
-        )
-    return read_sheets(content)
+    if run.state == ImportState.REVERTED:
+        raise RuleError(_("Import %(run)s was taken back. Upload the file again.") % {"run": run.pk}, code="reverted")
+    if run.state in UNTOUCHED and run.created_at < timezone.now() - EXPIRES:
+        raise RuleError(_("Import %(run)s is older than a day. Upload the file again.") % {"run": run.pk}, code="expired")
 
 
 def _applied_already(run: ImportRun) -> RuleError:
@@ -244,18 +319,15 @@ def _applied_already(run: ImportRun) -> RuleError:
     )
 
 
-def _refuse_unless_ready(run: ImportRun | None, by: Any) -> None:
-    if run is None or run.owner_id != by.pk:
-        raise PermissionDenied(_("An import is applied by the person who uploaded the file."))
-    if run.state == ImportState.APPLIED:
-        raise _applied_already(run)
-    if run.created_at < timezone.now() - EXPIRES:
-        raise RuleError(_("Import %(run)s is older than a day. Upload the file again.") % {"run": run.pk}, code="expired")
-    if run.state != ImportState.PLANNED:
-        raise RuleError(_("Import %(run)s has errors. Correct the file and upload it again.") % {"run": run.pk}, code="has_errors")
-
-
-def _discard(run: ImportRun) -> None:
-    run.file.delete(save=False)
-    if run.pk:
-        run.delete()
+def _refuse_unless_ready(run: ImportRun, only_good: bool) -> None:
+    _refuse_unless_open(run)
+    rows = run.rows.open()
+    if rows.filter(action=RowAction.NONE).exists():
+        raise RuleError(_("Rows of import %(run)s are not planned yet. Plan again first.") % {"run": run.pk}, code="not_planned")
+    if not only_good and rows.bad().exists():
+        raise RuleError(
+            _("Import %(run)s has rows that cannot be imported. Correct them, or import only the good ones.") % {"run": run.pk},
+            code="has_errors",
+        )
+    if not rows.planned().exists():
+        raise RuleError(_("Import %(run)s has no row that can be imported. Correct them first.") % {"run": run.pk}, code="nothing_good")

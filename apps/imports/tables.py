@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element
 
 from defusedxml import ElementTree
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from import_export.formats import base_formats
 from python_calamine import CalamineError, CalamineWorkbook
 from tablib import Dataset
@@ -21,7 +22,8 @@ from apps.imports.preflight import MOST_COLUMNS, MOST_ROWS, check_size, check_wo
 
 HEADER_WITHIN = 30  # rows from the top
 TOTALS = {"合计", "总计", "小计", "共计", "total", "totals", "sum", "grand total", "subtotal"}
-SEPARATORS = ",;\t|"
+SEPARATORS = {",": _lazy("comma"), ";": _lazy("semicolon"), "\t": _lazy("tab"), "|": _lazy("bar")}
+ENCODINGS = {"utf-8-sig": "UTF-8", "gb18030": "GBK", "utf-16": "UTF-16"}
 ROW, SPOILT = "#row", "#spoilt"  # columns of the dataset that no file has: where the row stood, and what is wrong with it as a whole
 
 
@@ -37,13 +39,26 @@ class Broken:
 
 @dataclass(frozen=True)
 class Remark:
-    """Something about the file that the person should know; an error stops the import."""
+    """Something about the file that the person should know. A row with an error is not imported.
+
+    `name` is the column's own name, `column` what people call it; `nearest` is the valid value that was probably meant.
+    """
 
     message: str
     row: int | None = None
     column: str = ""
     value: str = ""
     level: str = "note"
+    name: str = ""
+    nearest: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a text file is to be read: a key of ENCODINGS and one of SEPARATORS, "" for what is recognised."""
+
+    encoding: str = ""
+    separator: str = ""
 
 
 @dataclass
@@ -74,7 +89,7 @@ def normal(header: Any) -> str:
 class Workbook(base_formats.XLSX):
     """xlsx by calamine, after the preflight."""
 
-    def sheets(self, content: bytes) -> list[Sheet]:
+    def sheets(self, content: bytes, _reading: Reading) -> list[Sheet]:
         scan = check_workbook(content)
         try:
             with CalamineWorkbook.from_filelike(io.BytesIO(content)) as workbook:
@@ -113,16 +128,20 @@ def _part(target: str) -> str:
 
 
 class TextTable(base_formats.CSV):
-    """Separated text: UTF-8 with or without its mark, UTF-16, or GBK as a Chinese Excel writes it; comma, semicolon, tab or bar."""
+    """Separated text: UTF-8 with or without its mark, UTF-16, or GBK as a Chinese Excel writes it; comma, semicolon, tab or bar.
 
-    def sheets(self, content: bytes) -> list[Sheet]:
-        text = self._decode(content)
-        remarks = []
+    Both are recognised, unless the person says what they are.
+    """
+
+    def sheets(self, content: bytes, reading: Reading) -> list[Sheet]:
+        text, encoding = self._decode(content, reading.encoding)
+        separator = reading.separator or self._separator(text)
+        named = {"encoding": ENCODINGS[encoding], "separator": SEPARATORS[separator]}
+        remarks = [Remark(_("Read as text in %(encoding)s, cells separated by %(separator)s.") % named)]
         if text and not text.endswith(("\n", "\r")):
             remarks.append(
                 Remark(_("The file does not end with a line break: it may be cut off. Compare the counts and sums below."), level="warning")
             )
-        separator = self._separator(text)
         try:
             lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
             rows = []
@@ -140,8 +159,9 @@ class TextTable(base_formats.CSV):
         return [Sheet("", rows, remarks, is_ragged=True)]
 
     @staticmethod
-    def _decode(content: bytes) -> str:
-        encodings = ["utf-8-sig", "gb18030"]
+    def _decode(content: bytes, chosen: str) -> tuple[str, str]:
+        """The text, and the encoding that it is in."""
+        encodings = [chosen] if chosen else ["utf-8-sig", "gb18030"]
         if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             encodings = ["utf-16"]
         elif content.startswith(codecs.BOM_UTF8):
@@ -149,10 +169,10 @@ class TextTable(base_formats.CSV):
         for encoding in encodings:
             try:
                 text = content.decode(encoding)
-            except UnicodeDecodeError:
+            except UnicodeError:
                 continue
             if "\0" not in text:
-                return text
+                return text, encoding
         raise refuse(_("The text of this file cannot be read. Save it as .xlsx, or as .csv in UTF-8."), "file_encoding")
 
     @staticmethod
@@ -171,10 +191,10 @@ def too_many_rows() -> Exception:
     return refuse(_("The table has more than %(most)s rows. Split it.") % {"most": MOST_ROWS}, "file_too_long")
 
 
-def read_sheets(content: bytes) -> list[Sheet]:
+def read_sheets(content: bytes, reading: Reading | None = None) -> list[Sheet]:
     """The sheets of an uploaded file. Raises InvalidInput (field "file") for whatever is no safe, whole table."""
     check_size(len(content))
-    sheets = (Workbook() if sniff(content) == "xlsx" else TextTable()).sheets(content)
+    sheets = (Workbook() if sniff(content) == "xlsx" else TextTable()).sheets(content, reading or Reading())
     if not any(not is_blank(cell) for sheet in sheets for row in sheet.rows for cell in row):
         raise refuse(_("The file has no rows. Choose the file that holds them."), "file_empty")
     return sheets
@@ -248,6 +268,6 @@ def _spoilt(row: Sequence[Any], width: int, sheet: Sheet, *, is_last: bool) -> s
             "got": len(row),
             "expected": width,
         }
-    if len(row) < width and is_last and sheet.remarks:
+    if len(row) < width and is_last and any(remark.level == "warning" for remark in sheet.remarks):
         return _("The last row has %(got)s of %(expected)s cells: the file is cut off.") % {"got": len(row), "expected": width}
     return ""

@@ -16,5 +16,12 @@ KINDS = {
     "task_undispatched": _("Task %(number)s of order %(order)s has no department. Add a rule or assign it."),
     "task_overrun": _("Task %(number)s of order %(order)s is %(percent)s %% over plan."),
     "scan_held": _("A late scan on task %(number)s of order %(order)s waits for your decision."),
+    "import_planned": _("Import %(run)s is planned: %(rows)s rows. Look at the plan and apply it."),
+    "backup_failed": _("Backup %(name)s failed: %(reason)s"),
+    "backup_missing": _("No backup was proved since %(since)s. See the page of backups, and whether the worker runs."),
+    "job_given_up": _("Background job %(job)s is given up: %(reason)s"),
     "import_applied": _("Import %(run)s is applied: %(rows)s rows."),
+    "import_partly": _("Import %(run)s is applied in part: %(rows)s rows, %(left)s are left."),
+    "import_reverted": _("Import %(run)s is taken back."),
+    "import_kept": _("Import %(run)s is taken back as far as it can be: %(kept)s stay, and its page says why."),
 }

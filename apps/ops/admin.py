@@ -1,9 +1,189 @@
-"""The queue's own admin pages run any function that is typed into them: they are taken away."""
+"""The backups and the background jobs of this installation.
+
+The queue's own admin pages run any function that is typed into them: they are taken away."""
+
+from typing import Any
 
 import django_q.admin  # noqa: F401  (registers its pages, so that they can be taken away here)
+from django import forms
 from django.apps import apps
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import FileResponse, HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminPasswordWidget
+
+from apps.accounts.services import confirm_password
+from apps.core.admin import DialogForm, ScopedAdmin, Verb
+from apps.core.errors import RuleError
+from apps.core.jobs import retry
+from apps.core.models import JobRun, JobState
+from apps.ops.backups.making import log, path_of
+from apps.ops.models import Backup, BackupState
 
 for model in apps.get_app_config("django_q").get_models():
     if admin.site.is_registered(model):
         admin.site.unregister(model)
+
+STATES = {
+    BackupState.RUNNING: "info",
+    BackupState.MADE: "warning",
+    BackupState.PROVED: "success",
+    BackupState.FAILED: "danger",
+    BackupState.REMOVED: "default",
+}
+KEPT = (BackupState.MADE, BackupState.PROVED)
+
+
+JOB_STATES = {
+    JobState.RUNNING: "info",
+    JobState.DONE: "success",
+    JobState.FAILED: "warning",
+    JobState.DEAD: "danger",
+    JobState.RETRIED: "default",
+}
+
+
+class PasswordForm(DialogForm):
+    """A dangerous thing asks for the password again: an open browser is not enough."""
+
+    password = forms.CharField(
+        label=_("Your password"), strip=False, widget=UnfoldAdminPasswordWidget({"autocomplete": "current-password", "autofocus": True})
+    )
+
+    def clean_password(self) -> str:
+        """Not in the verb: its transaction would give a wrong try back."""
+        try:
+            confirm_password(self.request.user, self.cleaned_data["password"])
+        except RuleError as refusal:
+            raise forms.ValidationError(str(refusal), code=refusal.code) from refusal
+        return ""
+
+    def arguments(self) -> dict[str, Any]:
+        return {}
+
+
+def _may_download(user: Any, row: Backup) -> bool:
+    return row.state in KEPT and user.has_perm("ops.download_backup")
+
+
+def take(row: Backup, *, by: Any) -> Any:
+    """The archive, opened, for who may have it. Raises RuleError or PermissionDenied."""
+    if not by.has_perm("ops.download_backup"):
+        raise PermissionDenied
+    path = path_of(row.name)
+    try:
+        if row.state not in KEPT:
+            raise FileNotFoundError
+        file = path.open("rb")
+    except OSError as error:
+        raise RuleError(
+            _("The archive is not on this machine. It was made on %(host)s.") % {"host": row.host or "?"}, code="elsewhere"
+        ) from error
+    log.warning("backup %s is downloaded by %s", row.name, by)
+    return file
+
+
+def _answer(file: Any) -> FileResponse:
+    return FileResponse(file, as_attachment=True, content_type="application/x-tar", headers={"Cache-Control": "no-store"})
+
+
+class RecordAdmin(ScopedAdmin):
+    """What the machinery writes down: to read, and for no form to change."""
+
+    actions = ()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Backup)
+class BackupAdmin(RecordAdmin):
+    """Backups are made by the worker and by commands."""
+
+    list_display = ("name", "state_label", "started_at", "proved_at", "size_label", "events", "host", "problem")
+    list_filter = (("state", ChoicesDropdownFilter),)
+    search_fields = ("name",)
+    ordering = ("-started_at", "-pk")
+    readonly_fields = ("state_now", "size_label")
+    fieldsets = (
+        (None, {"fields": ("name", "state_now", "problem", "started_at", "made_at", "proved_at", "drilled_at", "copied_at")}),
+        (_("Contents"), {"fields": ("size_label", "rows", "events", "release", "host", "sha256")}),
+    )
+    quick_links = ((pgettext_lazy("backup", "Proved"), "state__exact=proved"), (pgettext_lazy("backup", "Failed"), "state__exact=failed"))
+    verbs = (
+        Verb(
+            "download",
+            _("Download"),
+            take,
+            PasswordForm,
+            "download",
+            text=_("The archive holds everything: every order, every person, every upload. Keep it where nobody else can read it."),
+            when=_may_download,
+            answers=_answer,
+        ),
+    )
+
+    @display(description=_("state"), ordering="state", label=STATES)
+    def state_label(self, row: Backup) -> tuple[str, str]:
+        return row.state, row.get_state_display()
+
+    @display(description=_("state"))
+    def state_now(self, row: Backup) -> str:
+        return row.get_state_display()
+
+    @display(description=pgettext_lazy("backup", "size"), ordering="size")
+    def size_label(self, row: Backup) -> str:
+        return filesizeformat(row.size) if row.size else "–"
+
+
+def _may_retry(user: Any, row: JobRun) -> bool:
+    return row.state in (JobState.FAILED, JobState.DEAD) and user.has_perm("core.retry_jobrun")
+
+
+@admin.register(JobRun)
+class JobRunAdmin(RecordAdmin):
+    """What the worker did, and what it gave up."""
+
+    list_display = ("title", "state_label", "attempts", "started_at", "milliseconds", "problem")
+    list_display_links = ("title",)
+    list_filter = (("state", ChoicesDropdownFilter),)
+    search_fields = ("name", "request_id")
+    ordering = ("-started_at", "-pk")
+    readonly_fields = ("state_now",)
+    fields = ("name", "arguments", "state_now", "problem", "attempts", "started_at", "finished_at", "milliseconds", "request_id", "host")
+    quick_links = ((pgettext_lazy("job", "Given up"), "state__exact=dead"), (pgettext_lazy("job", "Running"), "state__exact=running"))
+    verbs = (
+        Verb(
+            "retry",
+            _("Try again"),
+            retry,
+            DialogForm,
+            "replay",
+            text=_("The job goes into the queue once more. It finds its work in the tables, so nothing is done twice."),
+            done=_("%(object)s is in the queue again."),
+            when=_may_retry,
+        ),
+    )
+
+    @display(description=pgettext_lazy("job", "job"), ordering="name")
+    def title(self, row: JobRun) -> str:
+        return str(row)
+
+    @display(description=_("state"), ordering="state", label=JOB_STATES)
+    def state_label(self, row: JobRun) -> tuple[str, str]:
+        return row.state, row.get_state_display()
+
+    @display(description=_("state"))
+    def state_now(self, row: JobRun) -> str:
+        return row.get_state_display()

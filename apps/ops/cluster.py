@@ -8,6 +8,7 @@ from typing import Any
 from django_q.cluster import Cluster
 from django_q.signals import post_execute_in_worker, pre_execute
 
+from apps.core.jobs import delivery
 from apps.ops.processes import call_me, die_with_parent
 
 DRAIN_SECONDS = 25  # how long jobs in flight have on SIGTERM
@@ -15,7 +16,8 @@ DRAIN_SECONDS = 25  # how long jobs in flight have on SIGTERM
 _numbers = count(1)
 
 
-def _job_starts(**_: Any) -> None:
+def _job_starts(task: dict[str, Any], **_: Any) -> None:
+    delivery.set(task["id"])
     call_me(f"job {next(_numbers)}")
 
 

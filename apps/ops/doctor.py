@@ -1,13 +1,13 @@
 """What can be wrong with an installation, each with the way to mend it. `manage.py doctor` and `/health/ready/` ask here."""
 
 import shutil
+import socket
 import sqlite3
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache as remembered
 from pathlib import Path
 
 from django.apps import apps
@@ -16,8 +16,8 @@ from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.core.checks import Error, run_checks
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Max
 from django.utils import timezone
 from django.utils.timesince import timesince
 from django_q.conf import Conf
@@ -25,15 +25,19 @@ from django_q.models import Failure, OrmQ
 
 from apps.accounts.roles import ROLES
 from apps.catalog.models import Process
-from apps.core.models import Heartbeat
+from apps.core.models import Heartbeat, Hold, JobRun, JobState
 from apps.ops import schedules
+from apps.ops.backups.facts import known_migrations
 from apps.ops.messages import Catalogue
+from apps.ops.models import Backup, BackupState
 
 START_WORKER = "Start it with: python manage.py worker"
 BEAT_LIMIT = timedelta(minutes=3)
 QUEUE_LIMIT = timedelta(minutes=2)
 SAFE_SQLITE = (3, 51, 3)  # the first release without the rare "WAL-reset" corruption
 GIGABYTE = 1024**3
+BACKUP_LIMIT = timedelta(hours=36)  # one night may fail before it is an error
+DRILL_LIMIT = timedelta(days=35)
 
 
 @dataclass(frozen=True)
@@ -64,16 +68,10 @@ def database() -> Finding:
     return ok(f"{connection.vendor} answers.")
 
 
-@remembered
-def _known_migrations() -> frozenset[tuple[str, str]]:
-    """Every migration that this code brings. Read from the disk once in a process."""
-    return frozenset(MigrationLoader(None).disk_migrations)
-
-
 def migrations() -> Finding:
     """Does the database have the tables of this code? One query, or two."""
     applied = set(MigrationRecorder(connection).applied_migrations())
-    if missing := sorted(_known_migrations() - applied):
+    if missing := sorted(known_migrations() - applied):
         return error(f"{len(missing)} migrations are not applied, as {'.'.join(missing[0])}.", "Run: python manage.py migrate")
     return ok("Every migration is applied.")
 
@@ -175,6 +173,14 @@ def failed_jobs() -> Finding:
     return ok("No job failed in the last day.")
 
 
+def dead_letters() -> Finding:
+    """Jobs that were given up and that nobody has looked at."""
+    count = JobRun.objects.filter(state=JobState.DEAD).count()
+    if count:
+        return warn(f"{count} jobs were given up.", "See why at Admin, Background jobs, Given up; mend it, and try them again there.")
+    return ok("No job was given up.")
+
+
 def periodic_jobs() -> Finding:
     """Are the schedules those of this code?"""
     if names := schedules.differences():
@@ -250,6 +256,77 @@ def disk() -> Finding:
     return ok(f"{free // GIGABYTE} GB are free.")
 
 
+def backup() -> Finding:
+    """When was the last backup taken that was restored on trial and found equal? One query."""
+    row = Backup.objects.filter(state=BackupState.PROVED).order_by("-started_at").first()
+    if row is None:
+        return warn("No backup was ever proved.", "Run: python manage.py backup. The worker does it every night at 02:00.")
+    if timezone.now() - row.started_at > BACKUP_LIMIT:
+        return error(
+            f"The last proved backup is {timesince(row.started_at)} old.",
+            "See why the last one failed: Admin, Backups. Then: python manage.py backup",
+        )
+    return ok("The last backup is proved.")
+
+
+def backup_files() -> Finding:
+    """Is the archive of the last proved backup still where it was written, and closed to others?"""
+    row = Backup.objects.filter(state=BackupState.PROVED, host=socket.gethostname()).order_by("-started_at").first()
+    if row is None:
+        return ok("No backup of this machine is looked for.")
+    path = settings.DOCKET_BACKUP_DIR / f"{row.name}.tar"
+    if not path.is_file() or path.stat().st_size != row.size:
+        return error(f"The archive {path} is gone or cut short.", "Bring it back from the copy off site, or run: python manage.py backup")
+    if stat.S_IMODE(path.stat().st_mode) & 0o077 or stat.S_IMODE(path.parent.stat().st_mode) & 0o077:
+        return error(f"Other users of this machine can read {path.parent}.", f"Run: chmod -R go= {path.parent}")
+    return ok("The last proved backup is there, and closed to others.")
+
+
+def backup_elsewhere() -> Finding:
+    """Does a copy leave this machine? A disk takes its backups with it."""
+    if not settings.DOCKET_BACKUP_COPY:
+        return warn("No copy of the backups leaves this machine.", "Set DOCKET_BACKUP_COPY to a command that takes the archive elsewhere.")
+    return ok("A copy of each backup leaves this machine.")
+
+
+def drills() -> Finding:
+    """Was a restore rehearsed by a person of late?"""
+    last = Backup.objects.aggregate(last=Max("drilled_at"))["last"]
+    if last is None or timezone.now() - last > DRILL_LIMIT:
+        return warn("No restore was rehearsed in the last 35 days.", "Run: python manage.py restore latest --drill")
+    return ok("A restore was rehearsed of late.")
+
+
+def backup_tools() -> Finding:
+    """Are PostgreSQL's own programs there, where they are needed?"""
+    if connection.vendor != "postgresql":
+        return ok("SQLite is backed up without other programs.")
+    if missing := [tool for tool in ("pg_dump", "pg_restore") if shutil.which(tool) is None]:
+        return error(f"{missing[0]} is missing: no backup can be made.", "Run: apt-get install postgresql-client")
+    return ok("pg_dump and pg_restore are there.")
+
+
+def scratch_rights() -> Finding:
+    """May the database role make the scratch database in which backups are proved?"""
+    if connection.vendor != "postgresql":
+        return ok("SQLite needs no right to make a scratch database.")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolcreatedb OR rolsuper, rolname FROM pg_roles WHERE rolname = current_user")
+        may, name = cursor.fetchone()
+    if not may:
+        return error(f"The role {name} may not make databases: no backup can be proved.", f"In psql, run: ALTER ROLE {name} CREATEDB")
+    return ok("Backups can be proved in a scratch database.")
+
+
+def held() -> Finding:
+    """Do jobs stand still since a restore?"""
+    if Hold.objects.exists():
+        return error(
+            "Jobs, schedules and mail stand still since a restore.", "When this copy is to be the real one: python manage.py release"
+        )
+    return ok("Nothing is held back.")
+
+
 def translations() -> Finding:
     """Are the compiled texts there, and not older than their source?"""
     if stale := [catalogue.locale for catalogue in Catalogue.all() if catalogue.is_stale()]:
@@ -259,9 +336,12 @@ def translations() -> Finding:
 
 CHECKS: tuple[Callable[[], Finding], ...] = (
     database, migrations, system_checks, sqlite_file, postgresql_connection, clock, worker, queue, undecodable_jobs, failed_jobs,
-    periodic_jobs, roles, presets, ledger, secret_key, cache_works, folders, disk, translations,
+    dead_letters, periodic_jobs, roles, presets, ledger, secret_key, cache_works, folders, disk, translations, backup, backup_files,
+    backup_elsewhere, drills, backup_tools, scratch_rights, held,
 )  # fmt: skip
 READINESS: tuple[Callable[[], Finding], ...] = (database, migrations, worker, queue)
+# Named beside them, but no reason to send people away: the shop goes on while somebody mends it.
+ADVICE: tuple[Callable[[], Finding], ...] = (backup,)
 
 
 def findings(checks: tuple[Callable[[], Finding], ...] = CHECKS) -> Iterator[tuple[str, Finding]]:

@@ -226,8 +226,9 @@ CHECKS: list[Check] = [
     ),
     Check(
         "imports",
-        "an import that is not applied made nothing",
-        """SELECT 'import ' || r.id AS import, r.state AS state, r.file_name AS file FROM imports_importrun r WHERE r.state <> 'applied'
+        "an import that was never applied made nothing",
+        """SELECT 'import ' || r.id AS import, r.state AS state, r.file_name AS file FROM imports_importrun r
+        WHERE r.state IN ('planning', 'planned', 'faulty')
         AND (EXISTS (SELECT 1 FROM workorders_workevent e WHERE e.import_run_id = r.id)
         OR EXISTS (SELECT 1 FROM workorders_workorder o WHERE o.import_run_id = r.id))""",
     ),
@@ -273,11 +274,11 @@ CHECKS: list[Check] = [
 ]
 
 
-def run_check(check: Check, *, at: datetime | None = None) -> Finding:
-    """Run one check. One query, a second for the number where more than 20 rows break it."""
+def run_check(check: Check, *, at: datetime | None = None, on: Any = connection) -> Finding:
+    """Run one check, `on` another database where one is given. One query, a second for the number where more than 20 rows break it."""
     moment = (at or timezone.now()) - check.age if check.age else None
-    params = {"age": connection.ops.adapt_datetimefield_value(moment)} if moment else None
-    with connection.cursor() as cursor:
+    params = {"age": on.ops.adapt_datetimefield_value(moment)} if moment else None
+    with on.cursor() as cursor:
         cursor.execute(f"SELECT * FROM ({check.sql}) broken LIMIT {SHOWN}", params)
         columns = [column[0] for column in cursor.description]
         rows = cursor.fetchall()

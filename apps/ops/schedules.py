@@ -20,7 +20,8 @@ class Periodic:
     def row(self) -> dict:
         """The values of its Schedule row, except when it runs next."""
         kind = Schedule.CRON if self.cron else Schedule.MINUTES
-        return {"func": RUN, "args": repr(self.job), "schedule_type": kind, "minutes": self.minutes, "cron": self.cron, "repeats": -1}
+        call = {"func": RUN, "args": repr(self.job), "kwargs": "{'alone': True}"}
+        return call | {"schedule_type": kind, "minutes": self.minutes, "cron": self.cron, "repeats": -1}
 
 
 PERIODIC = (
@@ -29,7 +30,10 @@ PERIODIC = (
     Periodic("scanning.sweep", minutes=2),
     Periodic("ops.give_up", minutes=10),
     Periodic("core.purge", cron="20 3 * * *"),
+    Periodic("imports.sweep", minutes=1),
     Periodic("imports.purge", minutes=60),
+    Periodic("ops.backup", cron="0 2 * * *"),
+    Periodic("ops.watch_backups", minutes=30),
 )
 
 

@@ -24,7 +24,7 @@ from django_q.conf import Conf
 from django_q.models import OrmQ
 
 from apps.core.jobs import enqueue
-from apps.core.models import Heartbeat
+from apps.core.models import Heartbeat, Hold
 from apps.ops import schedules
 from apps.ops.cluster import DRAIN_SECONDS
 from apps.ops.processes import end_group, jobs_in, members, process
@@ -107,6 +107,7 @@ class Supervisor:
         self.hinted_at = 0.0
         self.newest = 0
         self.waiting = 0
+        self.is_held = False
 
     @property
     def record(self) -> str:
@@ -118,7 +119,7 @@ class Supervisor:
         pause = 1.0
         with self.signals:
             while not self.signals.is_stopping:
-                if self._asked(self._prepare):
+                if self._asked(self._prepare) and not self.is_held:
                     started = time.monotonic()
                     cluster = self._start()
                     self._watch(cluster)
@@ -151,6 +152,10 @@ class Supervisor:
     def _prepare(self) -> None:
         """End what an earlier supervisor left behind, put its fetched rows back, and bring the schedules up to date."""
         self._end_orphans()
+        self.is_held = Hold.objects.exists()
+        if self.is_held:
+            log.warning("jobs stand still since a restore; to let them go: python manage.py release")
+            return
         if not Heartbeat.objects.filter(name__startswith="cluster@").exclude(name=self.record).exists():
             # Fetched rows are locked for `retry` seconds. No cluster runs here now, nor elsewhere, so nobody works on them.
             OrmQ.objects.filter(key=Conf.CLUSTER_NAME, lock__gt=timezone.now()).update(lock=timezone.now())

@@ -31,9 +31,11 @@ from apps.core.reading import (
     unknown,
 )
 from apps.imports.base import Column, OptionsForm, Planned, ServiceResource
+from apps.imports.models import ImportRow
 from apps.imports.registry import register
+from apps.imports.tables import ROW
 from apps.workorders.models import MOST, OrderLine, PrintingType, WorkOrder
-from apps.workorders.services import create_order
+from apps.workorders.services import create_order, withdraw_order
 from apps.workorders.states import OrderStatus, Priority
 
 MOST_INSTRUCTIONS = WorkOrder._meta.get_field("instructions").max_length
@@ -180,31 +182,48 @@ class OrderResource(ServiceResource):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.rows: list[OrderRow] = []
         given = self.options.get("order_date")
         self.today = dt.date.fromisoformat(given) if given else timezone.localdate()
         self.maker = makers().filter(pk=self.options.get("maker")).first()
 
+    def begin(self) -> None:
+        super().begin()
+        self.rows: list[OrderRow] = []
+
     def prepare(self, rows: list[dict[str, Any]]) -> None:
-        """Every customer and product in sight, by code and name: two queries."""
+        """Every customer and product in sight, by code and name: two queries. The rows' customers are locked, so that no second
+        import runs into this one.
+        """
         if self.maker is None:
             raise InvalidInput(_("Choose who completes these orders."), field="maker", code="unknown")
         customers = list(Customer.objects.visible_to(self.by).active())
         self.customers = {plain(key).casefold(): one for one in customers for key in (one.code, one.name)}
         self.products = {plain(one.code).casefold(): one for one in Product.objects.visible_to(self.by).active()}
+        named = {self._customer_of(row) for row in rows} - {None}
+        # Not against makers, whose new orders point to them.
+        list(Customer.objects.filter(pk__in=named).order_by("pk").select_for_update(of=("self",), no_key=True).values_list("pk"))
+        written = [row.get("external_number") or "" for row in rows]
+        self.present = self._present({text for one in written for text in (plain(one), str(one).strip())} - {""}, named)
+
+    def _customer_of(self, row: dict[str, Any]) -> int | None:
+        found = self.customers.get(plain(row.get("customer") or "").casefold())
+        return found.pk if found else None
+
+    def unit_of(self, row: dict[str, Any]) -> Any:
+        """Rows with one external number and customer are one order; a row without either is one of its own."""
+        customer, external = self._customer_of(row), plain(row.get("external_number") or "")
+        return (external, customer) if customer and external else row[ROW]
 
     def init_instance(self, row: Any = None) -> OrderRow:
         return OrderRow(self.row_number)
 
-    def when_blank(self, name: str, row: dict[str, Any]) -> str:
+    def when_blank(self, name: str, row: dict[str, Any]) -> InvalidInput:
         called = row.get("product_name")
         if name == "product" and not is_blank(called):
             named = [one.code for one in self.products.values() if plain(one.name) == plain(called)]
             if len(named) == 1:
-                return _("The product code is blank. %(name)s has the code %(code)s: did you mean that?") % {
-                    "name": shown(called),
-                    "code": named[0],
-                }
+                message = _("The product code is blank. %(name)s has the code %(code)s: did you mean that?")
+                return InvalidInput(message % {"name": shown(called), "code": named[0]}, code="blank", nearest=named[0])
         return super().when_blank(name, row)
 
     def import_instance(self, instance: OrderRow, row: dict[str, Any], **kwargs: Any) -> None:
@@ -222,42 +241,71 @@ class OrderResource(ServiceResource):
         """Nothing yet: an order is made when all its rows are read."""
 
     def finish(self) -> None:
-        groups: dict[Any, list[OrderRow]] = {}
-        for one in self.rows:
-            alone = not one.external_number or one.customer is None
-            groups.setdefault(one.row if alone else (one.external_number, one.customer.pk), []).append(one)
-        present = self._present()
-        for rows in groups.values():
-            self._refuse_repeats(rows, present)
-            if self.is_good(one.row for one in rows):
-                with self.signing(rows[0].row):
-                    try:
-                        self._create(rows)
-                    except RuleError as error:
-                        self.refused(error, rows[0].row)
+        self._refuse_repeats(self.rows)
+        first = self.rows[0]
+        if not self.is_good(one.row for one in self.rows):
+            return
+        with self.signing(first.row):
+            try:
+                order, lines = self._built(self.rows)
+                key = (first.external_number, first.customer.pk)
+                if first.external_number and key in self.present:
+                    self._compare(self.present[key], order, lines)
+                else:
+                    self._tell(create_order(order, lines=lines, by=self.by), self.rows, lines)
+            except RuleError as error:
+                self.refused(error, first.row)
 
-    def _present(self) -> dict[tuple[str, int], tuple[int, str]]:
-        """Orders that have these external numbers already. The customers are locked, so that no second import runs into this one."""
-        customers = {one.customer.pk for one in self.rows if one.customer}
-        list(Customer.objects.filter(pk__in=customers).locked().values_list("pk"))
-        numbers = {one.external_number for one in self.rows if one.external_number}
+    def _present(self, numbers: set[str], customers: set[int | None]) -> dict[tuple[str, int], WorkOrder | None]:
+        """The live orders that have these external numbers already, the newest of each; None for one out of sight. Three queries."""
         orders = WorkOrder.objects.filter(external_number__in=numbers, customer__in=customers).exclude(status=OrderStatus.CANCELLED)
-        seen = set(orders.visible_to(self.by).values_list("pk", flat=True))
-        return {
-            (external, customer): number if pk in seen else ""
-            for pk, external, customer, number in orders.values_list("pk", "external_number", "customer", "number")
-        }
+        seen = {order.pk: order for order in orders.visible_to(self.by).select_related("customer").prefetch_related("lines__product")}
+        keys = orders.order_by("pk").values_list("pk", "external_number", "customer")
+        return {(external, customer): seen.get(pk) for pk, external, customer in keys}
 
-    def _refuse_repeats(self, rows: list[OrderRow], present: dict[tuple[str, int], str]) -> None:
-        first = rows[0]
-        number = present.get((first.external_number, first.customer.pk)) if first.customer and first.external_number else None
-        if number is not None:
-            if number:
-                message = _("%(external)s of this customer was entered already, as order %(number)s.")
-            else:
-                message = _("%(external)s of this customer was entered already.")
-            told = message % {"external": first.external_number, "number": number}
-            self.problem(told, row=first.row, column="external_number", value=first.external_number)
+    def _compare(self, present: WorkOrder | None, order: WorkOrder, lines: list[OrderLine]) -> None:
+        """The order is there already: fine, where the rows say nothing else than it does; else they are wrong. Nothing is written."""
+        first = self.rows[0]
+        if present is None:
+            message = _("%(external)s of this customer was entered already.") % {"external": first.external_number}
+            self.problem(message, row=first.row, column="external_number", value=first.external_number)
+            return
+        different = list(self._differences(present, order, lines))
+        if different:
+            message = _("%(external)s of this customer was entered already, as order %(number)s, with something else: %(different)s.") % {
+                "external": first.external_number, "number": present.number, "different": "; ".join(different),
+            }  # fmt: skip
+            self.problem(message, row=first.row, column="external_number", value=first.external_number)
+            return
+        counts = {"lines": len(lines), "quantity": sum(line.quantity for line in lines)}
+        what, address = str(WorkOrder._meta.verbose_name), f"{present._meta.label_lower}:{present.pk}"
+        label = f"{present.external_number} · {present.customer.name}"
+        told = Planned(first.row, "same", what, label, [], counts, present.version, address=address, name=present.number)
+        self.plan.append(told)
+
+    def _differences(self, present: WorkOrder, order: WorkOrder, lines: list[OrderLine]) -> Iterable[str]:
+        """What the rows say that the order does not: `due date: 2026-12-01 → 2026-12-09`. A blank cell says nothing."""
+        given = {name for name in ("priority", "order_date", "due_date", "printing_type") if any(getattr(one, name) for one in self.rows)}
+        given |= {"process_colours", "spot_colours"} if any(one.colours for one in self.rows) else set()
+        given |= {"instructions"} if any(one.notes for one in self.rows) else set()
+        for name in sorted(given):
+            old, new = getattr(present, name), getattr(order, name)
+            if old != new:
+                yield _change(present._meta.get_field(name).verbose_name, _words(name, old), _words(name, new))
+        there = {line.product_id: line for line in present.lines.all()}
+        for one, line in zip(self.rows, lines, strict=True):
+            old = there.pop(line.product_id, None)
+            if old is None:
+                yield _change(line.product.code, "–", line.quantity)
+                continue
+            named = {"quantity", *(name for name in ("unit", "specification") if getattr(one, name))}
+            for name in sorted(named):
+                if getattr(old, name) != getattr(line, name):
+                    yield _change(f"{line.product.code} {line._meta.get_field(name).verbose_name}", getattr(old, name), getattr(line, name))
+        for line in there.values():
+            yield _change(line.product.code, line.quantity, "–")
+
+    def _refuse_repeats(self, rows: list[OrderRow]) -> None:
         products: dict[int, int] = {}
         for one in rows:
             if one.product and products.setdefault(one.product.pk, one.row) != one.row:
@@ -265,7 +313,8 @@ class OrderResource(ServiceResource):
                 told = message % {"product": one.product.code, "row": products[one.product.pk]}
                 self.problem(told, row=one.row, column="product", value=one.product.code)
 
-    def _create(self, rows: list[OrderRow]) -> None:
+    def _built(self, rows: list[OrderRow]) -> tuple[WorkOrder, list[OrderLine]]:
+        """The order that the rows describe, not saved."""
         first = rows[0]
         process, spots = self._agreed(rows, "colours", "first") or ("", "")
         order = WorkOrder(
@@ -292,8 +341,7 @@ class OrderResource(ServiceResource):
             )
             for one in rows
         ]
-        order = create_order(order, lines=lines, by=self.by)
-        self._tell(order, rows, lines)
+        return order, lines
 
     def _agreed(self, rows: Iterable[OrderRow], name: str, rule: str) -> Any:
         """What the rows say of the whole order; where they disagree, the rule decides and the plan says so."""
@@ -336,7 +384,19 @@ class OrderResource(ServiceResource):
         label = f"{order.external_number or '–'} · {order.customer.name}"
         counts = {"lines": len(lines), "quantity": sum(line.quantity for line in lines)}
         what, address = str(WorkOrder._meta.verbose_name), f"{order._meta.label_lower}:{order.pk}"
-        self.plan.append(Planned(rows[0].row, "create", what, label, details, counts, address, order.number))
+        told = Planned(rows[0].row, "create", what, label, details, counts, address=address, name=order.number, after=order.version)
+        self.plan.append(told)
+
+    def take_back(self, row: ImportRow) -> None:
+        """Delete the order, if nothing but this import ever touched it."""
+        order = WorkOrder.objects.visible_to(self.by).filter(pk=row.address.rpartition(":")[2]).first()
+        if order is None:
+            raise RuleError(_("Order %(number)s is not there any more.") % {"number": row.name}, code="gone")
+        withdraw_order(order, imported=self.run.pk, by=self.by)
+
+
+def _change(what: Any, old: Any, new: Any) -> str:
+    return f"{what}: {old or '–'} → {new or '–'}"
 
 
 def _words(name: str, value: Any) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from apps.catalog.models import Customer, Product, Route
+from apps.core.errors import RuleError
 from apps.imports.models import ImportState
 from apps.imports.services import apply_import, plan_import, totals
 from tests.imports.samples import errors, make_reference_people_and_processes, sample, workbook
@@ -144,4 +145,6 @@ def test_nothing_is_half_done_where_one_sheet_has_an_error(reference, supervisor
     run = run_of(sample("catalogue.xlsx"), supervisor, "catalogue")
     assert run.state == ImportState.FAULTY
     assert [(one["sheet"], one["row"]) for one in run.problems if one["level"] == "error"] == [("产品", 9)]
+    with pytest.raises(RuleError, match="Correct them, or import only the good ones"):
+        apply_import(run, by=supervisor)
     assert every_table() == before

@@ -39,7 +39,7 @@ PANELS_OF = {
 }
 # Queries of the whole page, session and sidebar included.
 COST = {
-    "maker": 13, "salesperson": 14, "supervisor": 15, "operator": 13, "planner": 14, "auditor": 12, "administrator": 9, "superuser": 15,
+    "maker": 13, "salesperson": 14, "supervisor": 15, "operator": 13, "planner": 14, "auditor": 12, "administrator": 10, "superuser": 18,
     "nobody": 6,
 }  # fmt: skip
 

@@ -4,12 +4,15 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
+from apps.accounts.models import Membership
 from apps.catalog.models import Customer, Product
+from apps.imports import services, working
 from apps.imports.models import ImportRun, ImportState
 from apps.imports.uploads import KEPT, CappedUpload
+from apps.workorders import services as do
 from apps.workorders.models import OrderLine, WorkOrder
 from tests.imports.samples import every_table, options, sample
-from tests.personas import client_of
+from tests.personas import again, client_of
 
 pytestmark = pytest.mark.django_db
 PRODUCTS = ["BROCHURE", "CARDS", "POSTER", "ALBUM", "CARTON", "BOARD", "MAILER", "WINBOX"]
@@ -53,8 +56,11 @@ def test_the_plan_page_shows_counts_problems_and_no_button_where_there_are_error
     run = ImportRun.objects.first()
     assert run.state == ImportState.FAULTY
     assert "CARTONN is no known product code: did you mean CARTON?" in page
-    assert "Nothing can be imported yet" in page
-    assert reverse("admin:imports_apply", args=[run.pk]) not in page
+    assert "18 rows cannot be imported yet" in page
+    assert "Import only the good ones" in page
+    refused = client_of(supervisor).post(reverse("admin:imports_apply", args=[run.pk]), follow=True).content.decode()
+    assert "has rows that cannot be imported. Correct them, or import only the good ones." in refused
+    assert WorkOrder.objects.count() == 0
     assert "&lt;" not in run.file_name
 
 
@@ -163,3 +169,159 @@ def test_what_a_file_says_is_shown_as_text(catalogue, supervisor):
     assert "<script>alert(1)" not in page
     assert "<b>X</b>" not in page
     assert "&lt;b&gt;X&lt;/b&gt; is no known product code." in page
+
+
+def at(name, run):
+    return reverse(f"admin:imports_{name}", args=[run.pk])
+
+
+def small(client, *rows):
+    """Upload orders of Sunrise from rows of external number, product code and quantity; the run."""
+    text = "External no.,Customer,Product code,Quantity\n" + "".join(f"{one},Sunrise,{two},{three}\n" for one, two, three in rows)
+    file = SimpleUploadedFile("orders.csv", text.encode())
+    client.post(reverse("admin:imports_upload") + "?resource=orders", {"file": file, **options()})
+    return ImportRun.objects.first()
+
+
+def test_cells_are_corrected_on_the_page_and_the_rest_is_imported(shop, supervisor):
+    client = client_of(supervisor)
+    run = small(client, ("A", "LEAFLETT", 10), ("B", "POSTER", 5))
+    row = run.rows.get(number=2)
+    page = client.get(page_of(run)).content.decode()
+    assert f'name="cell-{row.pk}-product" value="LEAFLETT"' in page
+    assert 'data-value="LEAFLET"' in page
+    answer = client.post(at("correct", run), {f"cell-{row.pk}-product": "LEAFLETT", f"cell-{row.pk}-quantity": "10"}, follow=True)
+    assert "No cell was changed." in answer.content.decode()
+    answer = client.post(at("apply", run), {"rows": "good"}, follow=True)
+    assert f"Import {run.pk} is applied in part: 1 rows are imported, 1 are left." in answer.content.decode()
+    answer = client.post(at("correct", run), {f"cell-{row.pk}-product": "LEAFLET"}, follow=True)
+    assert "The rest can be imported" in answer.content.decode()
+    answer = client.post(at("apply", run), follow=True)
+    assert f"Import {run.pk} is applied: 2 rows." in answer.content.decode()
+    assert WorkOrder.objects.filter(import_run=run).count() == 2
+
+
+@pytest.mark.parametrize("name", ["cell-x-product", "cell-99999999999999999999-product", "cell-1", "cell--", "cell-987654-product"])
+def test_a_forged_cell_changes_nothing(shop, supervisor, name):
+    client = client_of(supervisor)
+    run = small(client, ("A", "LEAFLETT", 10))
+    assert client.post(at("correct", run), {name: "LEAFLET"}).status_code == 302
+    assert run.rows.get().cells["product"] == "LEAFLETT"
+
+
+def test_the_wrong_rows_are_downloaded_and_uploaded_again(shop, supervisor):
+    client = client_of(supervisor)
+    run = small(client, ("A", "LEAFLETT", 10), ("B", "POSTER", 5))
+    answer = client.get(at("rows", run))
+    assert f'filename="import-{run.pk}-rows.xlsx"' in answer["Content-Disposition"]
+    corrected = SimpleUploadedFile("rows.csv", "行号,产品编码\n2,LEAFLET\n".encode())
+    page = client.post(at("corrected", run), {"file": corrected}, follow=True).content.decode()
+    assert "This is what the import would do" in page
+    for file, told in (
+        (b"a,b\n1,2\n", "No corrected row was found."),
+        (b"MZ", "neither a workbook nor a table"),
+        (b"", "The file is empty"),
+    ):
+        page = client.post(at("corrected", run), {"file": SimpleUploadedFile("rows.csv", file)}, follow=True).content.decode()
+        assert told in page
+    assert "This field is required." in client.post(at("corrected", run), follow=True).content.decode()
+
+
+def test_an_import_is_taken_back_on_its_page(shop, supervisor):
+    client = client_of(supervisor)
+    run = small(client, ("A", "LEAFLET", 10), ("B", "POSTER", 5))
+    assert "Take this import back" not in client.get(page_of(run)).content.decode()
+    page = client.post(at("apply", run), follow=True).content.decode()
+    assert "Take this import back" in page
+    order = WorkOrder.objects.get(external_number="A")
+    do.copy_order(order, by=supervisor)
+    page = client.post(at("revert", run), follow=True).content.decode()
+    assert "Not everything can be taken back" in page
+    assert "Why it stays" in page
+    do.delete_order(order.copies.get(), by=supervisor)
+    page = client.post(at("revert", run), follow=True).content.decode()
+    assert f"Import {run.pk} is taken back: everything is as it was before." in page
+    assert WorkOrder.objects.count() == 0
+    assert "has nothing to take back" in client.post(at("revert", run), follow=True).content.decode()
+
+
+def test_work_that_goes_on_is_shown_stopped_and_gone_on_with(shop, supervisor, monkeypatch):
+    client = client_of(supervisor)
+    run = small(client, *((f"A{n}", "LEAFLET", 10) for n in range(6)))
+    monkeypatch.setattr(services, "AT_ONCE", 0)
+    monkeypatch.setattr(working, "CHUNK_UNITS", 2)
+    page = client.post(at("apply", run), follow=True).content.decode()
+    assert "goes on in the background" in page
+    assert at("progress", run) in page
+    page = client.get(at("progress", run)).content.decode()
+    assert "2 of 6 rows" in page
+    assert at("stop", run) in page
+    page = client.post(at("stop", run), follow=True).content.decode()
+    assert f"Import {run.pk} is stopped." in page
+    assert "2 rows are imported already" in page
+    assert client.get(at("progress", run))["HX-Refresh"] == "true"
+    assert "there is nothing to stop" in client.post(at("stop", run), follow=True).content.decode()
+    monkeypatch.setattr(services, "AT_ONCE", 600)
+    assert "is applied: 6 rows." in client.post(at("apply", run), follow=True).content.decode()
+
+
+def test_a_plan_is_made_again_when_what_it_lacked_was_added(shop, supervisor):
+    client = client_of(supervisor)
+    run = small(client, ("A", "NEWPRODUCT", 10))
+    Product.objects.create(code="NEWPRODUCT", name="new product", route=shop.products["leaflet"].route)
+    assert "The rows are planned again." in client.post(at("again", run), follow=True).content.decode()
+    assert [entry["action"] for entry in ImportRun.objects.get().plan] == ["create"]
+
+
+def test_the_rows_of_a_plan_are_shown_by_kind_and_page(shop, supervisor, monkeypatch):
+    from apps.imports import admin
+
+    monkeypatch.setattr(admin, "PAGE", 2)
+    client = client_of(supervisor)
+    run = small(client, *((f"A{n}", "LEAFLET", 10) for n in range(3)))
+    assert "?show=&amp;page=2#plan" in client.get(page_of(run)).content.decode()
+    page = client.get(page_of(run) + "?show=create&page=2").content.decode()
+    assert ("A2 · Sunrise" in page, "A0 · Sunrise" in page) == (True, False)
+    for odd in ("?show=nothing", "?page=x", "?page=-1", "?page=99999999", "?page=0"):
+        assert client.get(page_of(run) + odd).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["apply", "stop", "revert", "again", "correct", "corrected"])
+def test_whoever_sees_a_run_of_his_people_does_nothing_with_it(shop, supervisor, prepress_lead, auditor, name):
+    run = small(client_of(supervisor), ("A", "LEAFLETT", 10), ("B", "POSTER", 5))
+    assert client_of(supervisor).get(at(name, run)).status_code == 405
+    Membership.objects.create(user=supervisor, department=shop.departments["design"])
+    for other in (prepress_lead, auditor):
+        client = client_of(again(other))
+        page = client.get(page_of(run))
+        assert page.status_code == 200
+        assert at(name, run) not in page.content.decode()
+        assert client.get(at("progress", run)).status_code == 200
+        assert client.get(at("rows", run)).status_code == 404
+        assert client.post(at(name, run)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("encoding", "separator", "chosen"),
+    [("utf-8", ",", {}), ("gb18030", ";", {}), ("utf-16", "\t", {}), ("utf-8-sig", "|", {}),
+     ("gb18030", ";", {"encoding": "gb18030", "separator": ";"}), ("utf-16", "\t", {"encoding": "utf-16", "separator": "tab"})],
+)  # fmt: skip
+def test_encoding_and_separator_are_recognised_or_chosen_and_told(shop, supervisor, encoding, separator, chosen):
+    rows = [["外部单号", "客户", "产品编码", "数量", "备注"], ["单-1", "Sunrise", "LEAFLET", "10", "加急"]]
+    content = "".join(separator.join(row) + "\n" for row in rows).encode(encoding)
+    client = client_of(supervisor)
+    data = {"file": SimpleUploadedFile("o.csv", content), **options(), **chosen}
+    page = client.post(reverse("admin:imports_upload") + "?resource=orders", data, follow=True).content.decode()
+    assert "单-1 · Sunrise" in page
+    name = {"utf-8": "UTF-8", "gb18030": "GBK", "utf-16": "UTF-16", "utf-8-sig": "UTF-8"}[encoding]
+    sign = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}[separator]
+    assert f"Read as text in {name}, cells separated by {sign}." in page
+
+
+def test_a_wrong_choice_is_told_and_another_one_is_refused(shop, supervisor):
+    client, address = client_of(supervisor), reverse("admin:imports_upload") + "?resource=orders"
+    page = client.post(address, {"file": sample("orders-gbk.csv"), **options(), "encoding": "utf-8-sig"}).content.decode()
+    assert "The text of this file cannot be read." in page
+    page = client.post(address, {"file": sample("orders-gbk.csv"), **options(), "encoding": "rot13"}).content.decode()
+    assert "Select a valid choice" in page
+    assert ImportRun.objects.count() == 0

@@ -156,4 +156,4 @@ def test_text_tables_are_read_in_every_usual_form(encoding, separator):
     text = "\r\n".join(separator.join(row) for row in [("外部单号", "客户", "数量"), ("A1", "南洋茶业", "500")]) + "\r\n"
     (sheet,) = tables.read_sheets(text.encode(encoding))
     assert sheet.rows == [["外部单号", "客户", "数量"], ["A1", "南洋茶业", "500"]]
-    assert sheet.remarks == []
+    assert [remark.level for remark in sheet.remarks] == ["note"]

@@ -6,7 +6,6 @@ from threading import Barrier, Thread
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.utils import timezone, translation
@@ -15,7 +14,7 @@ from apps.accounts.models import User
 from apps.core.errors import InvalidInput, RuleError
 from apps.core.jobs import run as run_job
 from apps.imports import services
-from apps.imports.models import ImportRun, ImportState
+from apps.imports.models import ImportRow, ImportRun, ImportState
 from apps.imports.registry import KINDS, kinds_for
 from apps.notices.models import Notice
 from apps.workorders.models import OrderLine, WorkEvent, WorkOrder
@@ -64,18 +63,37 @@ def test_applying_twice_says_so_and_does_nothing(catalogue, supervisor):
     stale = ImportRun(pk=run.pk, resource=run.resource, state=ImportState.PLANNED, file=run.file, sha256=run.sha256, options=run.options)
     before = every_table(but=())
     for again in (run, stale):
-        with pytest.raises(RuleError, match=f"Import {run.pk} was applied already") as refusal:
-            services.apply_import(again, by=supervisor)
-        assert refusal.value.code == "already_applied"
+        for only_good in (False, True):
+            with pytest.raises(RuleError, match=f"Import {run.pk} was applied already") as refusal:
+                services.apply_import(again, by=supervisor, only_good=only_good)
+            assert refusal.value.code == "already_applied"
     assert every_table(but=()) == before
 
 
-def test_the_same_orders_again_are_told_with_their_numbers(catalogue, supervisor):
+def test_the_same_orders_again_are_the_same_and_nothing_is_written(catalogue, supervisor):
     services.apply_import(plan(sample("orders-semicolon.csv"), supervisor), by=supervisor)
     run = plan(sample("orders-semicolon.csv"), supervisor)
+    assert (errors(run), services.totals(run)) == ([], {"same": 12, "lines": 12, "quantity": 55_600})
     number = WorkOrder.objects.get(external_number="PO-26128").number
-    assert len(errors(run)) == 12
-    assert errors(run)[0] == (2, "External no.", f"PO-26128 of this customer was entered already, as order {number}.")
+    before = every_table(but=(ImportRun, ImportRow, Notice))
+    run = services.apply_import(run, by=supervisor)
+    assert (run.state, run.plan[0]["name"]) == (ImportState.APPLIED, number)
+    assert every_table(but=(ImportRun, ImportRow, Notice)) == before
+    assert services.revert_import(run, by=supervisor).state == ImportState.REVERTED
+    assert WorkOrder.objects.count() == 12
+
+
+def test_an_order_that_is_there_with_something_else_is_told_with_each_difference(catalogue, supervisor):
+    rows = [["PO-1", "Sunrise", "LEAFLET", 10, dt.date(2026, 12, 1)], ["PO-1", "Sunrise", "POSTER", 5, None]]
+    services.apply_import(plan(workbook(HEADER, *rows), supervisor), by=supervisor)
+    number = WorkOrder.objects.get().number
+    rows = [["PO-1", "Sunrise", "LEAFLET", 11, dt.date(2026, 12, 9)], ["PO-1", "Sunrise", "CARTON", 7, None]]
+    ((row, column, told),) = errors(plan(workbook(HEADER, *rows), supervisor))
+    assert (row, column) == (2, "External no.")
+    assert told == (
+        f"PO-1 of this customer was entered already, as order {number}, with something else: "
+        "due date: 2026-12-01 → 2026-12-09; LEAFLET quantity: 10 → 11; CARTON: – → 7; POSTER: 5 → –."
+    )
 
 
 def test_an_order_out_of_sight_is_told_without_its_number(catalogue, supervisor, maker):
@@ -88,37 +106,40 @@ def test_an_order_out_of_sight_is_told_without_its_number(catalogue, supervisor,
     assert [message for _row, _column, message in errors(run)] == ["PO-1 of this customer was entered already."]
 
 
-def test_a_plan_that_would_now_do_something_else_is_not_applied(catalogue, supervisor):
-    run = plan(workbook(HEADER, ["PO-1", "Sunrise", "LEAFLET", 10, dt.date(2026, 12, 1)]), supervisor)
+def test_what_would_now_do_something_else_is_a_conflict_and_not_written(catalogue, supervisor):
+    rows = [["PO-1", "Sunrise", "LEAFLET", 10, dt.date(2026, 12, 1)], ["PO-2", "Sunrise", "POSTER", 10, dt.date(2026, 12, 1)]]
+    run = plan(workbook(HEADER, *rows), supervisor)
     product = catalogue.products["leaflet"]
     product.name = "flyer"
     product.save()
-    before = every_table()
-    with pytest.raises(RuleError) as refusal:
-        services.apply_import(run, by=supervisor)
-    assert refusal.value.code == "plan_changed"
-    assert every_table() == before
-    run.refresh_from_db()
-    assert run.state == ImportState.PLANNED
+    run = services.apply_import(run, by=supervisor)
+    assert (run.state, run.rows_done) == (ImportState.PARTLY, 1)
+    assert WorkOrder.objects.get().external_number == "PO-2"
+    ((row, column, told),) = errors(run)
+    assert (row, column) == (2, "")
+    assert told.startswith("This changed after the plan was made, and was not imported. It would now be: due 2026-12-01")
+    assert "flyer" in told
+    services.plan_again(run, by=supervisor)
     assert "flyer" in run.plan[0]["details"][1]
     assert services.apply_import(run, by=supervisor).state == ImportState.APPLIED
+    assert WorkOrder.objects.count() == 2
 
 
-def test_a_plan_whose_product_is_gone_becomes_faulty_and_nothing_is_imported(catalogue, supervisor):
+def test_a_row_whose_product_is_gone_is_left_out_and_says_so(catalogue, supervisor):
     rows = [["PO-1", "Sunrise", "POSTER", 10, dt.date(2026, 12, 1)], ["PO-2", "Sunrise", "LEAFLET", 10, dt.date(2026, 12, 1)]]
     run = plan(workbook(HEADER, *rows), supervisor)
     product = catalogue.products["leaflet"]
     product.is_active = False
     product.save()
-    before = every_table()
-    with pytest.raises(RuleError, match="nothing was imported"):
-        services.apply_import(run, by=supervisor)
-    assert every_table() == before
-    run.refresh_from_db()
-    assert run.state == ImportState.FAULTY
+    run = services.apply_import(run, by=supervisor)
+    assert [order.external_number for order in WorkOrder.objects.all()] == ["PO-1"]
+    assert "LEAFLET is no known product code" in errors(run)[0][2]
     with pytest.raises(RuleError) as refusal:
         services.apply_import(run, by=supervisor)
     assert refusal.value.code == "has_errors"
+    with pytest.raises(RuleError) as refusal:
+        services.apply_import(run, by=supervisor, only_good=True)
+    assert refusal.value.code == "nothing_good"
 
 
 def test_the_plan_holds_in_another_language_too(catalogue, supervisor):
@@ -128,18 +149,11 @@ def test_the_plan_holds_in_another_language_too(catalogue, supervisor):
         assert services.apply_import(run, by=supervisor).state == ImportState.APPLIED
 
 
-def test_a_file_that_was_exchanged_or_lost_is_not_applied(catalogue, supervisor):
+def test_a_plan_is_applied_from_its_rows_whatever_became_of_the_file(catalogue, supervisor):
     run = plan(sample("orders-semicolon.csv"), supervisor)
-    path = run.file.name
-    run.file.storage.delete(path)
-    with pytest.raises(RuleError) as refusal:
-        services.apply_import(run, by=supervisor)
-    assert refusal.value.code == "file_gone"
-    run.file.storage.save(path, ContentFile(sample("orders-gbk.csv").read()))
-    with pytest.raises(RuleError) as refusal:
-        services.apply_import(run, by=supervisor)
-    assert refusal.value.code == "file_changed"
-    assert WorkOrder.objects.count() == 0
+    run.file.storage.delete(run.file.name)
+    assert services.apply_import(run, by=supervisor).state == ImportState.APPLIED
+    assert WorkOrder.objects.count() == 12
 
 
 def test_only_the_owner_applies(catalogue, supervisor, superuser, planner):
@@ -192,7 +206,7 @@ def test_plans_that_nobody_applied_are_thrown_away_after_a_day(catalogue, superv
     assert set(ImportRun.objects.all()) == {applied, young, ImportRun.objects.get(resource="catalogue")}
     assert not old.file.storage.exists(old.file.name)
     assert applied.file.storage.exists(applied.file.name)
-    ImportRun.objects.filter(pk=applied.pk).update(applied_at=timezone.now() - timedelta(days=91))
+    ImportRun.objects.filter(pk=applied.pk).update(created_at=timezone.now() - timedelta(days=91))
     assert run_job("imports.purge") == 1
     assert not applied.file.storage.exists(applied.file.name)
     assert WorkOrder.objects.count() == 12
@@ -239,5 +253,14 @@ def test_two_presses_at_the_same_moment_import_once(catalogue, supervisor):
         thread.start()
     for thread in threads:
         thread.join(timeout=60)
-    assert sorted(outcomes) == ["already_applied", "applied"]
+    # Who comes second is told that it is being done, or done.
+    assert sorted(outcomes) in (["already_applied", "applied"], ["applied", "working"])
     assert WorkOrder.objects.count() == 12
+
+
+@pytest.mark.parametrize("name", ["orders-october.xlsx", "orders-messy.xlsx", "orders-gbk.csv", "orders-semicolon.csv"])
+def test_a_file_of_orders_is_not_taken_for_products(catalogue, supervisor, name):
+    with pytest.raises(InvalidInput, match="This looks like Orders with their lines") as refusal:
+        plan(sample(name), supervisor, "catalogue")
+    assert refusal.value.code == "file_kind"
+    assert not ImportRun.objects.exists()

@@ -1,5 +1,6 @@
 """`manage.py doctor`: each illness is made, and named with its cure."""
 
+import socket
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -18,6 +19,8 @@ from apps.accounts.services import sync_roles
 from apps.core.jobs import enqueue, run
 from apps.ops import doctor, schedules
 from apps.ops.doctor import findings
+from apps.ops.models import Backup
+from tests.factories import BackupFactory, HoldFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -170,3 +173,47 @@ def test_the_folder_of_uploads_is_there_and_closed(mode, level, tmp_path: Path):
 
 def test_there_is_room_on_the_disk():
     assert doctor.disk().level in ("ok", "warn")
+
+
+def test_backups_are_looked_for_proved_there_and_closed(places):
+    def levels():
+        return [check().level for check in (doctor.backup, doctor.backup_files, doctor.drills, doctor.backup_elsewhere)]
+
+    assert levels() == ["warn", "ok", "warn", "warn"]
+    row = BackupFactory(state="proved", host=socket.gethostname(), size=4, drilled_at=timezone.now())
+    with override_settings(DOCKET_BACKUP_COPY="cp"):
+        assert levels() == ["ok", "error", "ok", "ok"]
+    places.backups.mkdir(mode=0o700)
+    path = places.backups / f"{row.name}.tar"
+    path.write_bytes(b"four")
+    path.chmod(0o600)
+    assert level_of(doctor.backup_files) == "ok"
+    path.chmod(0o644)
+    assert "Other users of this machine can read" in doctor.backup_files().text
+    path.write_bytes(b"cut")
+    assert "is gone or cut short" in doctor.backup_files().text
+    Backup.objects.update(started_at=timezone.now() - timedelta(hours=37), drilled_at=timezone.now() - timedelta(days=36))
+    assert (level_of(doctor.backup), level_of(doctor.drills)) == ("error", "warn")
+
+
+def test_what_backups_need_of_postgresql_is_named(monkeypatch):
+    if connection.vendor != "postgresql":
+        assert [level_of(doctor.backup_tools), level_of(doctor.scratch_rights)] == ["ok", "ok"]
+        return
+    assert [level_of(doctor.backup_tools), level_of(doctor.scratch_rights)] == ["ok", "ok"]
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE docket_poor")
+        cursor.execute("SET LOCAL ROLE docket_poor")
+        try:
+            assert doctor.scratch_rights().fix == "In psql, run: ALTER ROLE docket_poor CREATEDB"
+        finally:
+            cursor.execute("RESET ROLE")
+            cursor.execute("DROP ROLE docket_poor")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert doctor.backup_tools().text == "pg_dump is missing: no backup can be made."
+
+
+def test_a_restored_copy_that_is_not_released_is_an_error():
+    assert level_of(doctor.held) == "ok"
+    HoldFactory()
+    assert doctor.held().fix.endswith("python manage.py release")

@@ -9,8 +9,9 @@ from django_q.models import OrmQ
 
 from apps.core.jobs import run
 from apps.core.models import Heartbeat
+from tests.factories import BackupFactory
 
-READY = {"database": "ok", "migrations": "ok", "worker": "ok", "queue": "ok"}
+READY = {"database": "ok", "migrations": "ok", "worker": "ok", "queue": "ok", "backup": "No backup was ever proved."}
 
 
 def test_alive_needs_no_database(client):
@@ -37,10 +38,10 @@ def test_ready_when_a_job_went_through_the_queue(client):
 
 
 @pytest.mark.django_db
-def test_ready_costs_five_queries(client, django_assert_max_num_queries):
+def test_ready_costs_six_queries(client, django_assert_max_num_queries):
     run("core.heartbeat")
     client.get("/health/ready/")
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(6):
         client.get("/health/ready/")
 
 
@@ -65,3 +66,13 @@ def test_a_job_that_waits_too_long_is_named(client):
     answer = client.get("/health/ready/")
     assert answer.status_code == 503
     assert answer.json()["checks"]["queue"] == "The oldest job has waited 3\xa0minutes."
+
+
+@pytest.mark.django_db
+def test_an_old_backup_is_named_and_sends_nobody_away(client):
+    run("core.heartbeat")
+    BackupFactory(state="proved", started_at=timezone.now() - timedelta(days=3))
+    answer = client.get("/health/ready/")
+    assert (answer.status_code, answer.json()["checks"]["backup"]) == (200, "The last proved backup is 3\xa0days old.")
+    BackupFactory(state="proved")
+    assert client.get("/health/ready/").json()["checks"]["backup"] == "ok"

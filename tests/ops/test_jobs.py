@@ -4,11 +4,17 @@ from datetime import timedelta
 
 import pytest
 from django.contrib import admin
+from django.urls import reverse
 from django.utils import timezone
 from django_q.models import Failure, OrmQ, Schedule, Success
 from django_q.signing import SignedPackage
 
 from apps.core.jobs import enqueue, run
+from apps.core.models import JobRun
+from apps.notices.models import Notice
+from apps.ops import doctor
+from tests.factories import JobRunFactory
+from tests.personas import client_of
 
 pytestmark = pytest.mark.django_db
 
@@ -63,3 +69,38 @@ def test_failures_are_kept_for_thirty_days():
 def test_the_queues_own_pages_are_gone(model):
     """With them, whoever may add a schedule may run any function of the machine."""
     assert not admin.site.is_registered(model)
+
+
+def test_a_job_that_was_given_up_is_told_once(administrator):
+    row = aged(enqueue("core.purge"), minutes=25)
+    OrmQ.objects.filter(pk=row.pk).update(lock=timezone.now() + timedelta(minutes=5))
+    JobRunFactory(key=row.task_id(), state="running", attempts=1)
+    assert run("ops.give_up") == 1
+    assert run("ops.give_up") == 0
+    told = Notice.objects.get(user=administrator)
+    assert str(told) == "Background job core.purge is given up: It never came to an end, as when it kills its worker."
+    dead = JobRun.objects.get(key=row.task_id())
+    assert told.url == reverse("admin:core_jobrun_change", args=[dead.pk])
+    assert doctor.dead_letters().text == "1 jobs were given up."
+
+
+def test_administrators_try_a_dead_job_again_on_its_page(administrator):
+    row = JobRunFactory(state="dead", problem="It broke.", arguments=[])
+    client = client_of(administrator)
+    page = client.get(reverse("admin:core_jobrun_changelist")).content.decode()
+    assert "core.purge" in page
+    assert "It broke." in page
+    button = reverse("admin:core_jobrun_verb_retry", args=[row.pk])
+    assert button in client.get(reverse("admin:core_jobrun_change", args=[row.pk])).content.decode()
+    assert client.post(button).status_code == 302
+    assert OrmQ.objects.count() == 1
+    row.refresh_from_db()
+    assert row.state == "retried"
+    assert client.get(button).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["maker", "supervisor", "planner", "auditor"])
+def test_jobs_are_for_administrators(everybody, name):
+    client = client_of(everybody[name])
+    assert client.get(reverse("admin:core_jobrun_changelist")).status_code == 403
+    assert client.post(reverse("admin:core_jobrun_verb_retry", args=[JobRunFactory(state="dead").pk])).status_code == 403

@@ -1,6 +1,6 @@
 """The list of periodic jobs, and the queue's table that follows it."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
@@ -11,7 +11,10 @@ from apps.ops import schedules
 
 pytestmark = pytest.mark.django_db
 
-NAMES = ["core.purge", "imports.purge", "ops.give_up", "scanning.sweep", "workorders.expire_shares", "workorders.sweep"]
+NAMES = [
+    "core.purge", "imports.purge", "imports.sweep", "ops.backup", "ops.give_up", "ops.watch_backups", "scanning.sweep",
+    "workorders.expire_shares", "workorders.sweep",
+]  # fmt: skip
 
 
 def test_every_periodic_job_is_one_of_ours():
@@ -25,7 +28,10 @@ def test_each_job_is_scheduled_once_and_a_second_run_changes_nothing():
     assert rows == [
         ("core.purge", RUN, "'core.purge'", "C", None, "20 3 * * *"),
         ("imports.purge", RUN, "'imports.purge'", "I", 60, None),
+        ("imports.sweep", RUN, "'imports.sweep'", "I", 1, None),
+        ("ops.backup", RUN, "'ops.backup'", "C", None, "0 2 * * *"),
         ("ops.give_up", RUN, "'ops.give_up'", "I", 10, None),
+        ("ops.watch_backups", RUN, "'ops.watch_backups'", "I", 30, None),
         ("scanning.sweep", RUN, "'scanning.sweep'", "I", 2, None),
         ("workorders.expire_shares", RUN, "'workorders.expire_shares'", "I", 10, None),
         ("workorders.sweep", RUN, "'workorders.sweep'", "I", 1, None),
@@ -50,3 +56,11 @@ def test_a_changed_schedule_is_put_right_and_one_that_is_ours_no_longer_goes():
     assert Schedule.objects.get(name="workorders.sweep").minutes == 1
     assert Schedule.objects.filter(name="theirs").exists()
     assert not Schedule.objects.filter(name="old").exists()
+
+
+def test_the_backup_runs_at_two_in_the_night_of_the_shop():
+    """In the site's time zone, Asia/Shanghai: 18:00 of the day before in UTC."""
+    schedules.sync()
+    row = Schedule.objects.get(name="ops.backup")
+    following = row.calculate_next_run(datetime(2026, 11, 21, 12, tzinfo=UTC))
+    assert following == datetime(2026, 11, 21, 18, tzinfo=UTC)

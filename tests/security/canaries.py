@@ -117,6 +117,25 @@ def texts_of(model: type[Model]) -> list[Any]:
     ]
 
 
+def _plant_rows(canaries: Canaries, run: ImportRun) -> None:
+    """A row to be imported, a wrong one and one that was not taken back, with words in everything that pages show of them."""
+    for number, action, state in ((2, "create", "open"), (3, "error", "open"), (4, "create", "done")):
+        remark = {
+            "name": "",
+            "column": "A",
+            "value": "",
+            "level": "error",
+            "nearest": "",
+            "message": canaries.word(ImportRun, run.pk, "remark"),
+        }
+        factories.ImportRowFactory(
+            run=run, number=number, action=action, state=state, label=canaries.word(ImportRun, run.pk, "label"),
+            cells={"code": canaries.word(ImportRun, run.pk, "cell")}, details=[canaries.word(ImportRun, run.pk, "detail")],
+            address="catalog.customer:987654321",
+            remarks=[remark] if action == "error" else [], kept_because=canaries.word(ImportRun, run.pk, "kept") if state == "done" else "",
+        )  # fmt: skip
+
+
 def plant() -> Canaries:
     """Overwrite every text of every row, and of its history, with words; add an event with words to every order and task."""
     canaries, system = Canaries(), system_user()
@@ -127,10 +146,7 @@ def plant() -> Canaries:
             if model is Notice:
                 values["params"] = {name: canaries.word(model, row.pk, name) for name in ("number", "order", "reason")} | {"percent": 1}
             if model is ImportRun:
-                values["plan"] = [{"row": 2, "action": "new", "label": canaries.word(model, row.pk, "plan"), "detail": "", "counts": {}}]
-                values["problems"] = [
-                    {"row": 2, "column": "A", "value": "", "level": "error", "message": canaries.word(model, row.pk, "problems")}
-                ]
+                _plant_rows(canaries, row)
             model._base_manager.filter(pk=row.pk).update(**values)
             if model is Scan:
                 values["raw"] = {"code": canaries.word(model, row.pk, "raw")}

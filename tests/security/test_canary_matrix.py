@@ -19,7 +19,6 @@ from apps.accounts.models import AccessToken, Department, User
 from apps.catalog.models import Customer, Process, Product
 from apps.core.querysets import ScopedQuerySet
 from apps.dispatch.models import DispatchRule
-from apps.imports.models import ImportRun
 from apps.notices.models import Notice
 from apps.scanning.codes import Kind, decode, encode
 from apps.scanning.models import Badge, Device, LinkedCode, Scan
@@ -39,7 +38,7 @@ ABSENT = 987654321
 
 # What the pk in an address is, where the address does not say it by app and model.
 ROWS: dict[str, type[Model]] = {
-    "open_notice": Notice, "revoke_token": AccessToken, "preview": DispatchRule, "imports_apply": ImportRun,
+    "open_notice": Notice, "revoke_token": AccessToken, "preview": DispatchRule,
     "task": Task, "workorder": WorkOrder, "customer": Customer, "product": Product, "process": Process, "department": Department,
     "notification": Notice, "scan": Scan,
 }  # fmt: skip
@@ -50,6 +49,7 @@ WRITE = {200, 302, 400, 403, 409}
 # name of the address -> (statuses of GET, statuses of POST with an empty body), for who is signed in and rows in sight
 EXPECTED: list[tuple[str, set[int], set[int]]] = [
     (r"health|health-ready", {200, 503}, {200, 405, 503}),
+    (r"metrics", {404}, {405}),  # there is none without a token
     (r"set_language", {302, 405}, {302}),
     (r"admin:index|admin:jsi18n", {200}, {200, 405}),
     (r"admin:imports_importrun_add", {302, 403}, {302, 403}),
@@ -70,7 +70,9 @@ EXPECTED: list[tuple[str, set[int], set[int]]] = [
     (r"dashboard:revoke_token", {302, 405}, {302, 404}),
     (r"dashboard:preview", READ, {403, 405}),
     (r"admin:imports_upload", READ, WRITE),
-    (r"admin:imports_apply", {200, 302, 403, 405}, WRITE | {404}),
+    (r"admin:imports_(apply|stop|revert|again|correct|corrected)", {200, 302, 403, 405}, WRITE | {404}),
+    (r"admin:imports_rows", READ | {404}, {403, 405}),
+    (r"admin:imports_progress", READ, {403, 405}),
     (r"admin:\w+_changelist", LIST, WRITE),
     (r"admin:\w+_add", ADD, WRITE),
     (r"admin:\w+_export", READ, {403, 405}),
@@ -98,7 +100,8 @@ EXPECTED: list[tuple[str, set[int], set[int]]] = [
 ]  # fmt: skip
 # Anybody may ask these without signing in.
 OPEN = (
-    r"no_row|admin:view_on_site|health|health-ready|set_language|root|admin:login|api:login|api:unknown|dashboard:panels|floor:\w+|scanned"
+    r"no_row|admin:view_on_site|health|health-ready|metrics|set_language|root|admin:login|api:login|api:unknown|dashboard:panels|floor:\w+"
+    r"|scanned"
 )
 
 
@@ -186,6 +189,8 @@ def world(shop, settings):
     factories.ToolFactory(code="M-1", customer=shop.other_customer)
     do.share(foreign, by=shop.people["superuser"], user=shop.people["auditor"])
     _floor(shop, task, shop.task(foreign, "VAN"))
+    factories.BackupFactory(state="proved")
+    factories.JobRunFactory(state="dead")
     for user in shop.people.values():
         factories.NoticeFactory(user=user, kind="order_rejected")
         factories.ImportRunFactory(owner=user)

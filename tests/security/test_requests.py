@@ -19,7 +19,7 @@ from apps.workorders import services as do
 from apps.workorders.models import OrderLine, OrderMaterial, Task, WorkEvent, WorkOrder
 from apps.workorders.states import TaskStatus
 from tests import factories
-from tests.imports.samples import errors, options, sample
+from tests.imports.samples import options, sample
 from tests.personas import PASSWORD, api_of, client_of
 from tests.security.doors import Page, checksum
 
@@ -376,8 +376,9 @@ def test_the_same_file_twice_is_told_and_imported_once(shop, supervisor):
         assert client.post(reverse("admin:imports_upload") + "?resource=orders", data).status_code == 302
         client.post(reverse("admin:imports_apply", args=[ImportRun.objects.first().pk]))
     first, second = ImportRun.objects.order_by("pk")
-    assert (first.state, second.state) == (ImportState.APPLIED, ImportState.FAULTY)
-    assert any("PO-77" in message for _row, _column, message in errors(second))
+    assert (first.state, second.state) == (ImportState.APPLIED, ImportState.APPLIED)
+    assert [entry["action"] for entry in second.plan] == ["same"]
+    assert "You uploaded this very file before" in second.problems[0]["message"]
     assert WorkOrder.objects.get().external_number == "PO-77"
 
 
@@ -408,9 +409,18 @@ def _plant_in(model: Any) -> None:
         if model is Notice:
             values["params"] = dict.fromkeys(("number", "order", "reason", "actor", "product"), MARK)
         if model is ImportRun:
-            problem = {"row": 2, "column": MARK, "value": MARK, "level": "error", "message": MARK}
-            entry = {"row": 2, "action": "create", "what": MARK, "label": MARK, "details": [MARK], "counts": {MARK: 1}, "name": MARK}
-            values |= {"plan": [entry], "problems": [problem]}
+            values["notes"] = [{"row": 2, "column": MARK, "value": MARK, "level": "warning", "message": MARK, "part": 0, "sheet": MARK}]
+            remark = {"name": "code", "column": MARK, "value": MARK, "level": "error", "message": MARK, "nearest": MARK}
+            told = {
+                "what": MARK,
+                "label": MARK,
+                "details": [MARK],
+                "counts": {MARK: 1},
+                "name": MARK,
+                "cells": {"code": MARK, "name": MARK},
+            }
+            factories.ImportRowFactory(run=row, number=2, state="done", address="catalog.customer:987654321", kept_because=MARK, **told)
+            factories.ImportRowFactory(run=row, number=3, action="error", remarks=[remark, {**remark, "name": ""}], **told)
         if model is DispatchDecision:
             values |= {
                 "reasons": [["person_because", {"actor": MARK, "reason": MARK}]],

@@ -21,6 +21,7 @@ from apps.workorders.services.orders import (
     resume_order,
     revise_order,
     submit_order,
+    withdraw_order,
 )
 from apps.workorders.services.reports import complete_task, report, reverse_event, undo_last
 from apps.workorders.services.shares import share, unshare
@@ -67,4 +68,5 @@ __all__ = [
     "undo_last",
     "unshare",
     "warnings",
+    "withdraw_order",
 ]

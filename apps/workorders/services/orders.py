@@ -13,13 +13,14 @@ from apps.accounts.models import Membership, User
 from apps.accounts.roles import Role
 from apps.catalog.models import Customer, Tool
 from apps.core.context import acting
+from apps.core.depending import refuse_if_needed
 from apps.core.errors import InvalidInput, RuleError, StaleEdit
 from apps.core.jobs import enqueue
 from apps.core.validation import validated
 from apps.notices.services import notify
 from apps.workorders.checks import problems_before_submit
 from apps.workorders.generation import default_runs, regenerate
-from apps.workorders.models import OrderLine, OrderMaterial, Task, WorkOrder
+from apps.workorders.models import OrderLine, OrderMaterial, Step, Task, WorkOrder
 from apps.workorders.moves import require_order
 from apps.workorders.numbering import take_number
 from apps.workorders.services.locking import lock_order, reason_text
@@ -182,6 +183,18 @@ def delete_order(order: WorkOrder, *, by: Any) -> None:
             refuse_unless_possible(fresh, "submit")
         record(fresh, "delete", by=by, from_status=fresh.status)
         fresh.delete()
+
+
+def withdraw_order(order: WorkOrder, *, imported: int, by: Any) -> None:
+    """Delete an order that import `imported` made and that nobody did anything with since. Raises RuleError with the reason else."""
+    with acting(by):
+        fresh = lock_order(order, by=by)
+        since = fresh.events.exclude(import_run=imported).select_related("actor").order_by("pk").first()
+        if since is not None:
+            told = {"number": fresh.number, "who": since.actor, "when": timezone.localtime(since.at).strftime("%Y-%m-%d %H:%M")}
+            raise RuleError(_("%(who)s worked on order %(number)s after the import, on %(when)s.") % told, code="changed")
+        refuse_if_needed(fresh, by=by, parts=(OrderLine, Step, Task))
+        delete_order(fresh, by=by)
 
 
 def submit_order(order: WorkOrder, *, by: Any) -> WorkOrder:

@@ -1,0 +1,1 @@
+"""Backups that prove themselves: made, restored into a scratch database, compared, and only then called proved."""
