@@ -241,13 +241,13 @@ def choose_tables(kind: Kind, sheets: Sequence[Sheet]) -> list[tuple[type[Servic
             left.remove(sheet)
         elif not lacking:
             lacking = [resource.columns()[name].expected() for name in table]
+    for resource, sheet in [(resource, table.sheet) for resource, table in chosen] or [pair[1:] for pair in pairs[:1]]:
+        if better := _better_kind(kind, resource, sheet):
+            raise refuse(_("This looks like %(kind)s. Choose that, and upload the file again.") % {"kind": better.label}, "file_kind")
     if not chosen:
         raise refuse(
             _("No header row with the needed columns was found. Missing: %(columns)s.") % {"columns": ", ".join(lacking)}, "file_columns"
         )
-    for resource, table in chosen:
-        if better := _better_kind(kind, resource, table.sheet):
-            raise refuse(_("This looks like %(kind)s. Choose that, and upload the file again.") % {"kind": better.label}, "file_kind")
     if not any(len(table.dataset) for _resource, table in chosen):
         raise refuse(_("The table has a header, but no rows."), "file_empty")
     return sorted(chosen, key=lambda pair: kind.resources.index(pair[0]))

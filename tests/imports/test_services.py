@@ -263,4 +263,4 @@ def test_a_file_of_orders_is_not_taken_for_products(catalogue, supervisor, name)
     with pytest.raises(InvalidInput, match="This looks like Orders with their lines") as refusal:
         plan(sample(name), supervisor, "catalogue")
     assert refusal.value.code == "file_kind"
-    assert not ImportRun.objects.exists()
+    assert not ImportRun.objects.filter(file_name=name).exists()
