@@ -20,6 +20,7 @@ class Counted(list[str]):
 def count_queries(most: int | None = None) -> Iterator[Counted]:
     """Collect the statements run inside; more than `most` fail with all of them listed. `len()` is exact only afterwards."""
     statements = Counted()
+    _ = connection.features.supports_json_field  # asked once in a process, by a query on SQLite
     with CaptureQueriesContext(connection) as captured:
         yield statements
     statements.extend(query["sql"] for query in captured if not query["sql"].startswith(BOOKKEEPING))
