@@ -68,10 +68,14 @@ def database() -> Finding:
     return ok(f"{connection.vendor} answers.")
 
 
+def unapplied() -> list[tuple[str, str]]:
+    """The migrations of this code that the database lacks. One query, or two."""
+    return sorted(known_migrations() - set(MigrationRecorder(connection).applied_migrations()))
+
+
 def migrations() -> Finding:
-    """Does the database have the tables of this code? One query, or two."""
-    applied = set(MigrationRecorder(connection).applied_migrations())
-    if missing := sorted(known_migrations() - applied):
+    """Does the database have the tables of this code?"""
+    if missing := unapplied():
         return error(f"{len(missing)} migrations are not applied, as {'.'.join(missing[0])}.", "Run: python manage.py migrate")
     return ok("Every migration is applied.")
 
