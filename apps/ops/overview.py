@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ from apps.scanning.clocks import CLOCK_OFF, clock_in_words
 from apps.scanning.models import Device, Outcome, Scan
 from apps.workorders.models import Task
 
+MINUTE = timedelta(minutes=1)
 MOST = 8  # rows of a panel; the rest is one click away
 Label = tuple[str, str]
 
@@ -77,7 +79,7 @@ def content(user: Any) -> dict[str, Any]:
 
 
 def _ago(moment: Any) -> str:
-    return _("%(time)s ago") % {"time": timesince(moment)}
+    return _("now") if timezone.now() - moment < MINUTE else _("%(time)s ago") % {"time": timesince(moment)}
 
 
 def _good(words: str) -> tuple[Label, ...]:
