@@ -128,7 +128,7 @@ def _figures(user: Any, jobs: int) -> list[Figure]:
 def _worker(oldest: Any) -> Panel:
     """The sign of life that went through the queue, the clusters that supervisors keep, and the queue itself."""
     now, rows = timezone.now(), []
-    beats = {beat.name: beat for beat in Heartbeat.objects.order_by("name")[:50]}
+    beats = {beat.name: beat for beat in Heartbeat.objects.order_by("-name")[:50]}
     beat = beats.pop("worker", None)
     if beat is None:
         rows.append(Row(_("Worker"), detail=_("It has never run. Start it: manage.py worker"), labels=_bad(pgettext("worker", "down"))))
