@@ -18,6 +18,7 @@ urlpatterns = [
     path("health/", include("apps.ops.health")),
     path("metrics", include("apps.ops.metrics")),
     path("i18n/", include("django.conf.urls.i18n")),
+    path("admin/operations/", include("apps.ops.overview")),
     # Before the admin's own: its search keeps answers longer than rights last.
     path("admin/", include("apps.dashboard.urls")),
     path("admin/r/<path:row>", no_row, name="no_row"),

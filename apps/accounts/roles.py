@@ -91,6 +91,7 @@ ROLES: dict[str, frozenset[str]] = {
         | _all("scanning", "badge", "operatorsession", may="view")
         | _all("scanning", "badge", may="issue")
         | _all("ops", "backup", may="view download")
+        | {"ops.view_operations"}
         | _all("core", "jobrun", may="view retry")
     ),
 }

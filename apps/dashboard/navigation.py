@@ -97,7 +97,9 @@ def pages(user: Any) -> list[dict[str, Any]]:
 
 def _operations(user: Any) -> list[dict[str, Any]]:
     """What the people who look after the machine open. By name: their app stands on this one."""
+    overview = [{"title": _("How it runs"), "icon": "monitor_heart", "link": reverse("operations")}]
     return [
+        *(overview if access_of(user).has("ops.view_operations") else []),
         *_page(user, JobRun, _("Background jobs"), "manufacturing"),
         *_page(user, apps.get_model("ops", "Backup"), _("Backups"), "backup"),
     ]

@@ -265,7 +265,7 @@ def late_scans(user: Any) -> Panel:
         Row(
             title=f"{scan.task or scan.code} · {scan.task.step.process.label if scan.task else ''} · {scan.order or ''}".strip(" ·"),
             url=page_of(Scan, scan.pk),
-            detail=_("%(person)s, %(when)s") % {"person": scan.user, "when": _ago(scan.happened_at)},
+            detail=_("%(person)s, %(when)s") % {"person": scan.user, "when": when(scan.happened_at)},
             labels=((_("%(good)s good, %(scrap)s scrap") % {"good": _amount(scan.quantity), "scrap": _amount(scan.scrap)}, "warning"),),
             move=(_("Decide"), page_of(Scan, scan.pk)),
         )
@@ -363,7 +363,7 @@ def notices(user: Any, access: Access) -> Panel | None:
     if not may_open(user, Notice):
         return None
     found, has_more = figures.shortest(figures.unread_notices(user), MOST)
-    rows = [Row(title=str(notice), detail=_ago(notice.created_at), notice=notice.pk) for notice in found]
+    rows = [Row(title=str(notice), detail=when(notice.created_at), notice=notice.pk) for notice in found]
     return Panel("notices", _("Notices"), "notifications", rows, _("No unread notice."), list_of(Notice), has_more, wide=False)
 
 
@@ -377,14 +377,14 @@ def edits(user: Any, access: Access) -> Panel | None:
 
 def _edited(edit: figures.Edit) -> Row:
     """What was changed and when; a task with the status that it got."""
-    title, detail = edit.label or f"{edit.model._meta.verbose_name} {edit.pk}", [str(edit.model._meta.verbose_name), _ago(edit.at)]
+    title, detail = edit.label or f"{edit.model._meta.verbose_name} {edit.pk}", [str(edit.model._meta.verbose_name), when(edit.at)]
     if edit.model is Task:
         title, detail = f"T{edit.pk}", [detail[0], str(TaskStatus(edit.label).label), detail[1]]
     labels = ((_("new"), "info"),) if edit.is_new else ()
     return Row(title=title, url=page_of(edit.model, edit.pk), detail=" · ".join(detail), labels=labels)
 
 
-def _ago(at: Any) -> str:
+def when(at: Any) -> str:
     """The time of today, or the day and the time."""
     local = timezone.localtime(at)
     if local.date() == timezone.localdate():

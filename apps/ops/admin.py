@@ -24,28 +24,13 @@ from apps.core.jobs import retry
 from apps.core.models import JobRun, JobState
 from apps.ops.backups.making import log, path_of
 from apps.ops.models import Backup, BackupState
+from apps.ops.tones import BACKUPS, JOBS
 
 for model in apps.get_app_config("django_q").get_models():
     if admin.site.is_registered(model):
         admin.site.unregister(model)
 
-STATES = {
-    BackupState.RUNNING: "info",
-    BackupState.MADE: "warning",
-    BackupState.PROVED: "success",
-    BackupState.FAILED: "danger",
-    BackupState.REMOVED: "default",
-}
 KEPT = (BackupState.MADE, BackupState.PROVED)
-
-
-JOB_STATES = {
-    JobState.RUNNING: "info",
-    JobState.DONE: "success",
-    JobState.FAILED: "warning",
-    JobState.DEAD: "danger",
-    JobState.RETRIED: "default",
-}
 
 
 class PasswordForm(DialogForm):
@@ -134,7 +119,7 @@ class BackupAdmin(RecordAdmin):
         ),
     )
 
-    @display(description=_("state"), ordering="state", label=STATES)
+    @display(description=_("state"), ordering="state", label=BACKUPS)
     def state_label(self, row: Backup) -> tuple[str, str]:
         return row.state, row.get_state_display()
 
@@ -180,7 +165,7 @@ class JobRunAdmin(RecordAdmin):
     def title(self, row: JobRun) -> str:
         return str(row)
 
-    @display(description=_("state"), ordering="state", label=JOB_STATES)
+    @display(description=_("state"), ordering="state", label=JOBS)
     def state_label(self, row: JobRun) -> tuple[str, str]:
         return row.state, row.get_state_display()
 

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,7 +29,7 @@ from apps.catalog.models import Process
 from apps.core.models import Heartbeat, Hold, JobRun, JobState
 from apps.ops import schedules
 from apps.ops.backups.facts import known_migrations
-from apps.ops.messages import Catalogue
+from apps.ops.messages import BASE, Catalogue
 from apps.ops.models import Backup, BackupState
 
 START_WORKER = "Start it with: python manage.py worker"
@@ -68,10 +69,14 @@ def database() -> Finding:
     return ok(f"{connection.vendor} answers.")
 
 
+def unapplied() -> list[tuple[str, str]]:
+    """The migrations of this code that the database lacks. One query, or two."""
+    return sorted(known_migrations() - set(MigrationRecorder(connection).applied_migrations()))
+
+
 def migrations() -> Finding:
-    """Does the database have the tables of this code? One query, or two."""
-    applied = set(MigrationRecorder(connection).applied_migrations())
-    if missing := sorted(known_migrations() - applied):
+    """Does the database have the tables of this code?"""
+    if missing := unapplied():
         return error(f"{len(missing)} migrations are not applied, as {'.'.join(missing[0])}.", "Run: python manage.py migrate")
     return ok("Every migration is applied.")
 
@@ -226,9 +231,11 @@ def secret_key() -> Finding:
 
 def cache_works() -> Finding:
     """Does what is written come back?"""
-    mark = timezone.now().isoformat()
-    cache.set("doctor", mark, 60)
-    if cache.get("doctor") != mark:
+    mark, found = timezone.now().isoformat(), None
+    with suppress(OSError):  # a cache in a folder that is not ours, or on a full disk
+        cache.set("doctor", mark, 60)
+        found = cache.get("doctor")
+    if found != mark:
         return warn("The cache does not keep what is written: pages are slower.", "See whether REDIS_URL answers, or the disk is full.")
     return ok("The cache works.")
 
@@ -327,9 +334,9 @@ def held() -> Finding:
     return ok("Nothing is held back.")
 
 
-def translations() -> Finding:
+def translations(base: Path = BASE) -> Finding:
     """Are the compiled texts there, and not older than their source?"""
-    if stale := [catalogue.locale for catalogue in Catalogue.all() if catalogue.is_stale()]:
+    if stale := [catalogue.locale for catalogue in Catalogue.all(base) if catalogue.is_stale()]:
         return warn(f"The texts of {stale[0]} are not compiled.", "Run: python manage.py messages --compile")
     return ok("Every translation is compiled.")
 

@@ -7,7 +7,6 @@ import sys
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.migrations.recorder import MigrationRecorder
 from django.urls import reverse
 from django.utils import timezone
 from django_q.models import Failure, OrmQ, Task
@@ -17,7 +16,7 @@ from apps.core.jobs import job
 from apps.core.models import JobRun, JobState
 from apps.notices.models import Notice
 from apps.ops.alarms import alarm
-from apps.ops.backups.making import end_interrupted, last_proved
+from apps.ops.backups.making import end_interrupted, unproved_since
 from apps.ops.doctor import BACKUP_LIMIT
 
 log = logging.getLogger("docket.jobs")
@@ -83,10 +82,7 @@ def backup() -> None:
 def watch_backups() -> bool:
     """Tell of runs that were killed, and once a day that no backup was proved for too long. True when something was told."""
     told = end_interrupted() > 0
-    proved, limit = last_proved(), timezone.now() - BACKUP_LIMIT
-    begun = (
-        proved.started_at if proved else MigrationRecorder.Migration.objects.order_by("applied").values_list("applied", flat=True).first()
-    )
+    begun, limit = unproved_since(), timezone.now() - BACKUP_LIMIT
     told_today = Notice.objects.filter(kind="backup_missing", created_at__gt=timezone.now() - timedelta(hours=23)).exists()
     if begun and begun < limit and not told_today:
         alarm("backup_missing", url=reverse("admin:ops_backup_changelist"), since=timezone.localtime(begun).strftime("%Y-%m-%d %H:%M"))

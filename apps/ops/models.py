@@ -35,7 +35,7 @@ class Backup(models.Model):
         verbose_name = _("backup")
         verbose_name_plural = _("backups")
         ordering = ["-started_at", "-pk"]
-        permissions = [("download_backup", "Can download backups")]
+        permissions = [("download_backup", "Can download backups"), ("view_operations", "Can look at how the installation runs")]
 
     def __str__(self) -> str:
         return self.name

@@ -175,7 +175,7 @@ def test_the_page_costs_the_same_for_few_and_for_many(shop: Shop) -> None:
         found = {}
         for name in COST:
             client = client_of(shop.people[name])
-            client.get(PANELS)
+            client.get(HOME)
             with count_queries() as queries:
                 assert client.get(HOME).status_code == 200
             found[name] = len(queries)

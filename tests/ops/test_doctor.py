@@ -1,9 +1,11 @@
 """`manage.py doctor`: each illness is made, and named with its cure."""
 
+import errno
 import socket
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
@@ -13,14 +15,16 @@ from django.core.signing import dumps
 from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
-from django_q.models import Failure, OrmQ
+from django_q.models import Failure, OrmQ, Schedule
 
 from apps.accounts.services import sync_roles
-from apps.core.jobs import enqueue, run
+from apps.core.jobs import RUN, enqueue, run
+from apps.core.models import Heartbeat
 from apps.ops import doctor, schedules
 from apps.ops.doctor import findings
+from apps.ops.messages import Catalogue
 from apps.ops.models import Backup
-from tests.factories import BackupFactory, HoldFactory
+from tests.factories import BackupFactory, HoldFactory, JobRunFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -73,11 +77,82 @@ def test_a_missing_migration_is_named():
     assert finding.fix == "Run: python manage.py migrate"
 
 
-def test_settings_that_lose_jobs_are_named_by_their_check():
-    with override_settings(Q_CLUSTER={**settings.Q_CLUSTER, "queue_limit": 50}):
+@pytest.mark.parametrize(
+    ("change", "check"),
+    [({"queue_limit": 50}, "E003"), ({"retry": 100}, "E004"), ({"max_attempts": 0}, "E005"), ({"ack_failures": True}, "E005")],
+)
+def test_settings_that_lose_jobs_are_named_by_their_check(change, check):
+    with override_settings(Q_CLUSTER={**settings.Q_CLUSTER, **change}):
         finding = doctor.system_checks()
-    assert finding.level == "error"
-    assert finding.text.startswith("core.E003: ")
+    assert (finding.level, finding.text.partition(":")[0]) == ("error", f"core.{check}")
+    assert finding.fix.startswith("Set ")
+
+
+def test_a_database_that_does_not_answer_is_named_with_its_cure(elsewhere):
+    elsewhere.begin()  # there is none
+    ((_name, finding),) = findings((doctor.database,))
+    assert (finding.level, finding.text) == ("error", "The database does not answer (OperationalError).")
+    assert finding.fix == "Start it, and see DATABASE_URL."
+
+
+def test_a_sqlite_file_without_wal_is_an_error(elsewhere, tmp_path):
+    if connection.vendor != "sqlite":
+        return
+    (tmp_path / "machine").mkdir()
+    elsewhere.begin()
+    assert level_of(doctor.sqlite_file) in ("ok", "warn")
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA journal_mode = DELETE")
+    assert doctor.sqlite_file().text == "The SQLite file is not in WAL mode."
+
+
+@pytest.mark.parametrize(("version", "level"), [((3, 40, 1), "warn"), ((3, 51, 3), "ok")])
+def test_an_old_sqlite_is_a_warning(version, level, monkeypatch):
+    monkeypatch.setattr("sqlite3.sqlite_version_info", version)
+    assert level_of(doctor.sqlite_file) == (level if connection.vendor == "sqlite" else "ok")
+
+
+def test_a_worker_that_is_not_there_or_silent_is_an_error():
+    assert doctor.worker() == doctor.error("The worker has never run.", "Start it with: python manage.py worker")
+    run("core.heartbeat")
+    assert level_of(doctor.worker) == "ok"
+    Heartbeat.objects.update(beat_at=timezone.now() - timedelta(minutes=10))
+    assert doctor.worker() == doctor.error("The worker's last sign of life is 10\xa0minutes old.", "Start it with: python manage.py worker")
+
+
+def test_a_queue_that_stands_still_is_an_error():
+    row = OrmQ.objects.create(key="docket", payload="x", lock=timezone.now() - timedelta(minutes=1))
+    assert level_of(doctor.queue) == "ok"
+    OrmQ.objects.filter(pk=row.pk).update(lock=timezone.now() - timedelta(minutes=7))
+    finding = doctor.queue()
+    assert (finding.level, finding.text) == ("error", "The oldest job has waited 7\xa0minutes.")
+    assert "DOCKET_WORKERS" in finding.fix
+
+
+def test_jobs_that_were_given_up_are_a_warning():
+    assert level_of(doctor.dead_letters) == "ok"
+    JobRunFactory(state="dead")
+    assert (level_of(doctor.dead_letters), doctor.dead_letters().text) == ("warn", "1 jobs were given up.")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name"),
+    [
+        (lambda rows: rows.filter(name="ops.backup").delete(), "ops.backup"),
+        (lambda rows: rows.filter(name="core.purge").update(cron="0 0 1 1 *"), "core.purge"),
+        (lambda rows: rows.filter(name="imports.sweep").update(args="'another.job'"), "imports.sweep"),
+        (lambda rows: rows.filter(name="imports.sweep").update(repeats=0), "imports.sweep"),
+        (lambda rows: rows.create(name="old.job", func=RUN, args="'old.job'"), "old.job"),
+    ],
+    ids=["missing", "moved", "other job", "ended", "left over"],
+)
+def test_a_schedule_that_is_not_as_it_should_be_is_named(spoil, name):
+    schedules.sync()
+    spoil(Schedule.objects.all())
+    finding = doctor.periodic_jobs()
+    assert (finding.level, finding.text) == ("error", f"The schedule {name} is missing or not as it should be.")
+    schedules.sync()
+    assert level_of(doctor.periodic_jobs) == "ok"
 
 
 def test_sqlite_must_check_foreign_keys_and_wait_for_its_lock():
@@ -161,6 +236,13 @@ def test_a_cache_that_forgets_is_a_warning():
         assert level_of(doctor.cache_works) == "warn"
 
 
+def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path: Path):
+    backend = "django.core.cache.backends.filebased.FileBasedCache"
+    (tmp_path / "cache").write_text("a file is where the folder should be")
+    with override_settings(CACHES={"default": {"BACKEND": backend, "LOCATION": tmp_path / "cache" / "docket"}}):
+        assert doctor.cache_works().text == "The cache does not keep what is written: pages are slower."
+
+
 @pytest.mark.parametrize(("mode", "level"), [(None, "error"), (0o755, "error"), (0o700, "ok")])
 def test_the_folder_of_uploads_is_there_and_closed(mode, level, tmp_path: Path):
     private = tmp_path / "private"
@@ -171,8 +253,32 @@ def test_the_folder_of_uploads_is_there_and_closed(mode, level, tmp_path: Path):
         assert level_of(doctor.folders) == level
 
 
-def test_there_is_room_on_the_disk():
-    assert doctor.disk().level in ("ok", "warn")
+def test_a_folder_of_uploads_on_a_disk_that_takes_nothing_is_an_error(tmp_path: Path, monkeypatch):
+    def refuse(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with override_settings(STORAGES={**settings.STORAGES, "private": {"OPTIONS": {"location": tmp_path}}}):
+        finding = doctor.folders()
+    assert finding == doctor.error(f"{tmp_path} cannot be written: Read-only file system.", "Give the folder to the user that runs Docket.")
+
+
+@pytest.mark.parametrize(("megabytes", "level"), [(5000, "ok"), (500, "warn"), (50, "error")])
+def test_a_disk_that_fills_up_is_told_in_time(megabytes, level, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=megabytes * 1024**2))
+    finding = doctor.disk()
+    assert finding.level == level
+    assert level == "ok" or finding.text == f"{megabytes} MB are free for {settings.VAR_DIR}."
+
+
+def test_texts_that_are_not_compiled_are_a_warning(tmp_path: Path):
+    (catalogue,) = Catalogue.all(tmp_path)
+    catalogue.folder.mkdir(parents=True)
+    catalogue.source.write_text('msgid "order"\nmsgstr "施工单"\n')
+    assert doctor.translations(tmp_path).text == "The texts of zh_Hans are not compiled."
+    catalogue.compile()
+    assert doctor.translations(tmp_path).level == "ok"
 
 
 def test_backups_are_looked_for_proved_there_and_closed(places):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
@@ -85,6 +86,7 @@ def test_every_alert_watches_a_figure_and_has_a_runbook():
 
 def test_people_in_charge_see_above_their_home_page_what_is_down(administrator, maker):
     def says(user):
+        cache.delete("ops.trouble")
         return [
             words
             for words in ("The worker is down", "not proved", "restored copy")

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from apps.core.models import Bucket
-from apps.scanning.admin.devices import clock_in_words
+from apps.scanning.clocks import clock_in_words
 from apps.scanning.models import Badge, Device, OperatorSession, Outcome
 from apps.scanning.services import devices
 from tests.factories import BadgeFactory, DeviceFactory, OperatorSessionFactory, ScanFactory

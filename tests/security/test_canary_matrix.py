@@ -63,6 +63,7 @@ EXPECTED: list[tuple[str, set[int], set[int]]] = [
     (r"admin:autocomplete", {403, 404}, {403, 404, 405}),
     (r"admin:unknown", {404}, {404}),
     (r"admin:search|dashboard:search", {200}, {200, 405}),
+    (r"operations", READ, {405}),
     (r"dashboard:panels|dashboard:account", {200}, {200, 405}),
     (r"dashboard:read_notices", {405}, {302}),
     (r"dashboard:open_notice", {302, 405}, {302}),

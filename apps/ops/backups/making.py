@@ -18,6 +18,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -250,6 +251,13 @@ def prune(proved: Backup) -> list[str]:
 def last_proved() -> Backup | None:
     """The newest backup that was proved and is not thrown away. One query."""
     return Backup.objects.filter(state=BackupState.PROVED).order_by("-started_at").first()
+
+
+def unproved_since() -> datetime | None:
+    """When the last proved backup was taken; where there is none, when this installation was made. One query, or two."""
+    if proved := last_proved():
+        return proved.started_at
+    return MigrationRecorder.Migration.objects.order_by("applied").values_list("applied", flat=True).first()
 
 
 def interrupted() -> QuerySet[Backup]:

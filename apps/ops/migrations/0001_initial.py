@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'backup',
                 'verbose_name_plural': 'backups',
                 'ordering': ['-started_at', '-pk'],
-                'permissions': [('download_backup', 'Can download backups')],
+                'permissions': [('download_backup', 'Can download backups'), ('view_operations', 'Can look at how the installation runs')],
             },
         ),
     ]

@@ -22,12 +22,11 @@ from apps.accounts.access import access_of
 from apps.core.admin import DialogForm, ReasonForm, ScopedAdmin, ScopedFilter, Secret, Verb
 from apps.core.errors import InvalidInput
 from apps.scanning.admin.printing import BADGE, BADGES_IN_BULK
+from apps.scanning.clocks import CLOCK_OFF, clock_in_words
 from apps.scanning.models import Badge, Device, OperatorSession, Outcome
 from apps.scanning.services import devices
 
 RECENT = timedelta(hours=24)
-CLOCK_OFF = timedelta(minutes=2)
-MOST_OFF = 100 * 365 * 86_400_000  # milliseconds; a clock that is off by more is off by a century, too
 PAIR = "/floor/#pair="
 NOT_REVOKED = ("live", _("in use"))
 # A page that shows a secret comes after saving, whichever button was pressed: there is one.
@@ -53,18 +52,6 @@ def _label(kind: str, words: Any) -> str:
 def _standing(revoked: bool) -> str:
     """The state on a row's own page, where no list draws it."""
     return _label("danger", gettext("revoked")) if revoked else _label("success", gettext("in use"))
-
-
-def clock_in_words(offset_ms: int | None) -> str:
-    """How a handheld's clock goes against the server's: right, 3 minutes fast, 1 year slow."""
-    if offset_ms is None:
-        return "–"
-    off = timedelta(milliseconds=min(abs(offset_ms), MOST_OFF))
-    if off <= CLOCK_OFF:
-        return gettext("right")
-    now = timezone.now()
-    words = timesince(now - off, now)
-    return (gettext("%(time)s fast") if offset_ms > 0 else gettext("%(time)s slow")) % {"time": words}
 
 
 def pairing(request: HttpRequest, made: tuple[Device, str]) -> Secret:
