@@ -37,6 +37,13 @@ def test_compose_sets_all_that_has_no_default_but_what_a_site_says_itself():
     assert all(f"{name}=" in (ROOT / "project/docs/deploy.md").read_text() for name in required - given)
 
 
+def test_the_guide_and_the_image_set_only_variables_that_docket_reads():
+    guide = re.findall(r"^([A-Z_]+)=", (ROOT / "project/docs/deploy.md").read_text(), re.MULTILINE)
+    image = re.findall(r"\b((?:DOCKET|DJANGO|POSTGRES)_[A-Z_]+)=", (DEPLOY / "Dockerfile").read_text())
+    assert len(guide) > 10
+    assert [name for name in guide + image if not known(name)] == []
+
+
 def test_what_compose_mounts_and_asks_for_is_there():
     made = set(COMPOSE["volumes"])
     for service in SERVICES.values():

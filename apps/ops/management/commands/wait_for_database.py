@@ -24,7 +24,7 @@ class Command(BaseCommand):
                 connection.ensure_connection()
                 return
             except OperationalError as error:
-                reason = str(error).strip().splitlines()[-1]
+                reason = str(error).strip().splitlines()[0]
             if left:
                 self.stderr.write(f"retry in {pause:g} s: {reason}")
                 time.sleep(pause)
