@@ -1,5 +1,6 @@
 """`manage.py prepare`, and the worker's own options."""
 
+import threading
 from io import StringIO
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
 from django.test import override_settings
 
 from apps.accounts.roles import ROLES
+from apps.ops.management.commands.prepare import LOCK, alone
 from apps.ops.processes import end_group, members, process
 
 
@@ -70,3 +73,62 @@ def test_a_process_that_is_gone_is_nobody():
     assert process(2**22 + 1) is None
     assert members(2**22 + 1) == []
     end_group(2**22 + 1)
+
+
+@pytest.mark.django_db
+def test_waiting_ends_when_the_database_answers():
+    said = StringIO()
+    call_command("wait_for_database", stderr=said)
+    assert said.getvalue() == ""
+
+
+def test_waiting_for_a_database_that_never_answers_ends_with_a_sentence(monkeypatch):
+    pauses, said = [], StringIO()
+
+    def refused():
+        raise OperationalError("connection refused\n\tIs the server running?")
+
+    monkeypatch.setattr(connection, "ensure_connection", refused)
+    monkeypatch.setattr("apps.ops.management.commands.wait_for_database.time.sleep", pauses.append)
+    with pytest.raises(CommandError, match=r"does not answer: connection refused$"):
+        call_command("wait_for_database", stderr=said)
+    assert said.getvalue().count("retry in") == len(pauses) == 29
+    assert (pauses[:3], pauses[-1]) == ([0.25, 0.5, 1.0], 5.0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_that_prepare_at_once_one_waits_for_the_other(site):
+    """The other is this test, which holds the lock of the folder, as a second process does."""
+    done = threading.Event()
+
+    def prepare():
+        with alone():
+            done.set()
+        connection.close()
+
+    second = threading.Thread(target=prepare)
+    with alone():
+        second.start()
+        assert not done.wait(0.3)
+    assert done.wait(10)
+    second.join()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's own lock")
+def test_of_two_machines_that_prepare_at_once_one_waits_for_the_other(site, tmp_path_factory):
+    done = threading.Event()
+
+    def prepare():
+        with override_settings(VAR_DIR=tmp_path_factory.mktemp("other-machine")), alone():
+            done.set()
+        connection.close()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        second = threading.Thread(target=prepare)
+        second.start()
+        assert not done.wait(0.3)
+        cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+    assert done.wait(10)
+    second.join()

@@ -1,0 +1,144 @@
+"""The files of deploy/ name what exists, and the programs that are here can read them."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from django.conf import settings
+
+ROOT = Path(settings.BASE_DIR)
+DEPLOY = ROOT / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVICES = COMPOSE["services"]
+PAGE = (ROOT / "project/docs/environment.md").read_text()
+SCRIPTS = sorted(DEPLOY.glob("*.sh"))
+
+
+def known(name: str) -> bool:
+    """Whether the page of variables has it, as it stands or as the path of a file."""
+    return f"`{name}`" in PAGE or f"`{name.removesuffix('_FILE')}`" in PAGE
+
+
+def test_compose_sets_only_variables_that_docket_reads():
+    for service in ("web", "worker"):
+        assert [name for name in SERVICES[service]["environment"] if not known(name)] == []
+
+
+def test_compose_sets_all_that_has_no_default_but_what_a_site_says_itself():
+    required = set(re.findall(r"^\| `(\w+)`", PAGE.partition("## Database")[0], re.MULTILINE))
+    given = {name.removesuffix("_FILE") for name in SERVICES["web"]["environment"]}
+    assert required - given == {"ALLOWED_HOSTS", "CORS_ALLOWED_ORIGINS"}
+    assert all(f"{name}=" in (ROOT / "project/docs/deploy.md").read_text() for name in required - given)
+
+
+def test_the_guide_and_the_image_set_only_variables_that_docket_reads():
+    guide = re.findall(r"^([A-Z_]+)=", (ROOT / "project/docs/deploy.md").read_text(), re.MULTILINE)
+    image = re.findall(r"\b((?:DOCKET|DJANGO|POSTGRES)_[A-Z_]+)=", (DEPLOY / "Dockerfile").read_text())
+    assert len(guide) > 10
+    assert [name for name in guide + image if not known(name)] == []
+
+
+def test_what_compose_mounts_and_asks_for_is_there():
+    made = set(COMPOSE["volumes"])
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            # The site's own certificate, and the answers to whoever gives it one.
+            assert source in made or source in ("./tls", "./acme") or (DEPLOY / source).exists(), source
+        for secret in service.get("secrets", []):
+            assert (secret if isinstance(secret, str) else secret["source"]) in COMPOSE["secrets"]
+        assert set(service.get("depends_on", [])) <= set(SERVICES)
+
+
+def test_compose_starts_docket_closed():
+    for name in ("web", "worker"):
+        service = SERVICES[name]
+        assert (service["read_only"], service["cap_drop"], service["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"])
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["nginx", "prometheus"]
+
+
+def test_the_image_copies_what_exists_and_everything_that_docket_needs():
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    copied = [word for line in lines if line.startswith("COPY") and "--from" not in line for word in line.split()[1:-1]]
+    assert [path for path in copied if not (ROOT / path).exists()] == []
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert let_in == set(copied)
+    assert {"apps", "project", "templates", "fixtures", "manage.py", "deploy/gunicorn.conf.py"} <= let_in
+    assert sum(line.startswith("FROM") for line in lines) == 2
+    assert "USER docket" in lines
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_every_script_is_valid(script):
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    if shutil.which("shellcheck"):
+        found = subprocess.run(["shellcheck", "--severity=error", script], capture_output=True, text=True, check=False)
+        assert found.stdout == ""
+
+
+def clean(**variables: str) -> dict[str, str]:
+    """The environment of a container: nothing of this test run but where the programs are."""
+    return {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **variables}
+
+
+def test_a_container_without_a_key_ends_with_one_sentence(tmp_path):
+    run = subprocess.run(
+        [DEPLOY / "entrypoint.sh", "web"], env=clean(DOCKET_VAR_DIR=str(tmp_path)), capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert "DJANGO_SECRET_KEY is not set" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "wait for the database" not in run.stderr
+
+
+def test_a_container_runs_any_other_command_as_it_stands():
+    run = subprocess.run([DEPLOY / "entrypoint.sh", "echo", "as it stands"], env=clean(), capture_output=True, text=True, check=False)
+    assert (run.stdout, run.stderr) == ("as it stands\n", "")
+
+
+def test_the_health_check_fails_where_nobody_answers():
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        environment = clean(PORT=str(door.getsockname()[1]), ALLOWED_HOSTS=".docket.test")
+        run = subprocess.run([sys.executable, DEPLOY / "healthcheck.py"], env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith("Docket does not answer")
+
+
+def test_the_health_check_asks_the_application_under_a_name_that_it_serves(live_server, settings):
+    settings.ALLOWED_HOSTS = ["docket.test"]
+    settings.DEBUG = False
+    environment = clean(PORT=live_server.url.rpartition(":")[2], ALLOWED_HOSTS="docket.test,web")
+    subprocess.run([sys.executable, DEPLOY / "healthcheck.py"], env=environment, check=True)
+
+
+def test_no_location_of_nginx_drops_the_headers_of_its_server():
+    text = (DEPLOY / "nginx.conf").read_text()
+    locations = re.findall(r"^    location [^{]*\{(.*?)^    \}", text, re.MULTILINE | re.DOTALL)
+    assert len(locations) == text.count("    location ") >= 5
+    assert [inside for inside in locations if "add_header" in inside] == []
+    assert "return 200" not in text  # health is the application's answer
+
+
+@pytest.mark.skipif(not shutil.which("nginx") or not shutil.which("openssl"), reason="there is no nginx or no openssl")
+def test_nginx_reads_its_file(tmp_path):
+    key, certificate = tmp_path / "privkey.pem", tmp_path / "fullchain.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=docket.test"]
+    subprocess.run([*make, "-keyout", key, "-out", certificate], capture_output=True, check=True)
+    site = (DEPLOY / "nginx.conf").read_text().replace("web:8000", "127.0.0.1:8000").replace("/etc/nginx/tls", str(tmp_path))
+    # Ports that anybody may open, and files in a folder of this test.
+    site = re.sub(r"\[::\]:(80|443)\b", r"[::1]:8\1", re.sub(r"listen (80|443)\b", r"listen 127.0.0.1:8\1", site))
+    (tmp_path / "site.conf").write_text(site)
+    (tmp_path / "nginx.conf").write_text(
+        f"pid {tmp_path}/pid; error_log stderr; events {{}} http {{ access_log off; include {tmp_path}/site.conf; }}"
+    )
+    run = subprocess.run(["nginx", "-t", "-c", tmp_path / "nginx.conf"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "[warn]" not in run.stderr
