@@ -15,7 +15,7 @@ from apps.core.models import Bucket
 def take(key: str, *, burst: int, per_minute: float) -> None:
     """Take one token from the bucket `key`, which holds at most `burst` and refills by `per_minute`.
 
-    Two queries the first time, one afterwards. Raises TooManyTries with the seconds to wait.
+    Three queries the first time and the last, one in between. Raises TooManyTries with the seconds to wait.
     """
     now, rate = time.time(), per_minute / 60
     full = Least(Value(float(burst)), F("tokens") + (Value(now) - F("updated_at")) * Value(rate))
@@ -23,9 +23,9 @@ def take(key: str, *, burst: int, per_minute: float) -> None:
     with transaction.atomic():
         if ready.update(tokens=full - 1, updated_at=now):
             return
-        _bucket, created = Bucket.objects.get_or_create(key=key, defaults={"tokens": burst - 1, "updated_at": now})
-        # Not created: it is empty, or somebody made it just now.
-        if created or ready.update(tokens=full - 1, updated_at=now):
+        # It is empty, or not there: then others may make it, and take it away again, at this very moment.
+        Bucket.objects.bulk_create([Bucket(key=key, tokens=burst, updated_at=now)], ignore_conflicts=True)
+        if ready.update(tokens=full - 1, updated_at=now):
             return
     raise TooManyTries(
         _("Too many tries. Wait %(seconds)s seconds and try again.") % {"seconds": math.ceil(1 / rate)},

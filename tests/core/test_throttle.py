@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from apps.core.errors import TooManyTries
 from apps.core.models import Bucket
@@ -73,3 +73,28 @@ def test_parallel_guesses_get_no_more_than_the_burst():
     for thread in threads:
         thread.join()
     assert len(passed) == 10
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_bucket_that_is_made_and_filled_again_at_once_by_many_breaks_nobody():
+    wrong, start = [], threading.Barrier(8)
+
+    def sign_in():
+        try:
+            start.wait()
+            for _ in range(25):
+                take("sign-in", burst=100, per_minute=6)
+                forget("sign-in")
+        except TooManyTries:
+            pass  # somebody else's right password took the bucket away between two of its steps
+        except DatabaseError as error:
+            wrong.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=sign_in) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
