@@ -21,7 +21,7 @@ from apps.accounts.people import activate_user, deactivate_user, may_change, ref
 from apps.accounts.roles import Role
 from apps.accounts.services import revoke_token
 from apps.core import activation
-from apps.core.admin import BulkVerb, ScopedAdmin, ScopedFilter, ScopedInline, Verb
+from apps.core.admin import BulkVerb, ScopedAdmin, ScopedFilter, ScopedInline, Verb, VerbsOnlyAdmin
 from apps.core.context import acting
 
 admin.site.unregister(Group)
@@ -278,7 +278,7 @@ class TokenStateFilter(DropdownFilter):
 
 
 @admin.register(AccessToken)
-class AccessTokenAdmin(ScopedAdmin):
+class AccessTokenAdmin(VerbsOnlyAdmin):
     """Who can sign in to the API, since when and until when. The token itself is kept nowhere."""
 
     list_display = ("begins_with", "user", "created_at", "expires_at", "last_used_at", "state")
@@ -298,15 +298,6 @@ class AccessTokenAdmin(ScopedAdmin):
         ),
     )  # fmt: skip
     bulk_verbs = (BulkVerb("revoke", _("Revoke"), revoke_token, permission="accounts.change_accesstoken"),)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @display(description=_("begins with"), ordering="prefix")
     def begins_with(self, obj: AccessToken) -> str:

@@ -418,6 +418,19 @@ class ScopedAdmin(ScopedChoices, VerbsMixin, SimpleHistoryAdmin, ModelAdmin):
         return self.render_history_view(request, self.object_history_form_template, context)
 
 
+class VerbsOnlyAdmin(ScopedAdmin):
+    """Rows to read, and to move by verbs: no form adds, changes or deletes one."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 def _uuid(text: str) -> uuid.UUID | None:
     try:
         return uuid.UUID(text)

@@ -12,7 +12,7 @@ from unfold.decorators import display
 
 from apps.accounts.access import access_of
 from apps.core import activation
-from apps.core.admin import ScopedAdmin, ScopedFilter
+from apps.core.admin import ScopedAdmin, ScopedFilter, VerbsOnlyAdmin
 from apps.dispatch.models import DispatchDecision, DispatchRule
 from apps.dispatch.policy import tell_candidates
 
@@ -41,22 +41,13 @@ class DispatchRuleAdmin(ScopedAdmin):
 
 
 @admin.register(DispatchDecision)
-class DispatchDecisionAdmin(ScopedAdmin):
+class DispatchDecisionAdmin(VerbsOnlyAdmin):
     """Why a task is where it is. To read only: a decision is what happened."""
 
     list_display = ("task_number", "department", "operator", "because", "made_at", "made_by")
     list_filter = (("department", ScopedFilter), ("made_at", RangeDateFilter))
     search_fields = ("task__order__number",)
     readonly_fields = ("task_link", "department", "operator", "rule", "because", "considered", "made_at", "made_by")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return (

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from apps.core.admin import ScopedAdmin
+from apps.core.admin import VerbsOnlyAdmin
 from apps.core.errors import InvalidInput, RuleError
 from apps.core.forms import tell
 from apps.imports import services
@@ -37,7 +37,7 @@ CELL = "cell"  # cell-<row>-<column>: how a form names one
 
 
 @admin.register(ImportRun)
-class ImportRunAdmin(ScopedAdmin):
+class ImportRunAdmin(VerbsOnlyAdmin):
     """Runs are made by uploading and changed by applying: no form writes one."""
 
     list_display = ("title", "what", "state_label", "rows_total", "rows_planned", "created_at", "applied_at")
@@ -69,12 +69,6 @@ class ImportRunAdmin(ScopedAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return next(kinds_for(request.user), None) is not None
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @display(description=_("import"), ordering="pk")
     def title(self, run: ImportRun) -> str:

@@ -11,7 +11,7 @@ from django.utils.translation import pgettext
 from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
-from apps.core.admin import BulkVerb, ScopedAdmin, Verb
+from apps.core.admin import BulkVerb, Verb, VerbsOnlyAdmin
 from apps.notices.models import Notice
 from apps.notices.services import mark_read
 
@@ -35,7 +35,7 @@ class ReadFilter(DropdownFilter):
 
 
 @admin.register(Notice)
-class NoticeAdmin(ScopedAdmin):
+class NoticeAdmin(VerbsOnlyAdmin):
     list_display = ("says", "state", "created_at")
     list_filter = (ReadFilter,)
     ordering = ("-pk",)
@@ -50,15 +50,6 @@ class NoticeAdmin(ScopedAdmin):
         ),
     )  # fmt: skip
     bulk_verbs = (BulkVerb("read", _("Mark as read"), read),)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @display(description=_("notice"))
     def says(self, obj: Notice) -> str:

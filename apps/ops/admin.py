@@ -9,7 +9,7 @@ from django import forms
 from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import FileResponse, HttpRequest
+from django.http import FileResponse
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -18,7 +18,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from apps.accounts.services import confirm_password
-from apps.core.admin import DialogForm, ScopedAdmin, Verb
+from apps.core.admin import DialogForm, Verb, VerbsOnlyAdmin
 from apps.core.errors import RuleError
 from apps.core.jobs import retry
 from apps.core.models import JobRun, JobState
@@ -77,19 +77,14 @@ def _answer(file: Any) -> FileResponse:
     return FileResponse(file, as_attachment=True, content_type="application/x-tar", headers={"Cache-Control": "no-store"})
 
 
-class RecordAdmin(ScopedAdmin):
-    """What the machinery writes down: to read, and for no form to change."""
+class RecordAdmin(VerbsOnlyAdmin):
+    """What the machinery writes down."""
 
     actions = ()
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    @display(description=_("state"))
+    def state_now(self, row: Backup | JobRun) -> str:
+        return row.get_state_display()
 
 
 @admin.register(Backup)
@@ -122,10 +117,6 @@ class BackupAdmin(RecordAdmin):
     @display(description=_("state"), ordering="state", label=BACKUPS)
     def state_label(self, row: Backup) -> tuple[str, str]:
         return row.state, row.get_state_display()
-
-    @display(description=_("state"))
-    def state_now(self, row: Backup) -> str:
-        return row.get_state_display()
 
     @display(description=pgettext_lazy("backup", "size"), ordering="size")
     def size_label(self, row: Backup) -> str:
@@ -168,7 +159,3 @@ class JobRunAdmin(RecordAdmin):
     @display(description=_("state"), ordering="state", label=JOBS)
     def state_label(self, row: JobRun) -> tuple[str, str]:
         return row.state, row.get_state_display()
-
-    @display(description=_("state"))
-    def state_now(self, row: JobRun) -> str:
-        return row.get_state_display()

@@ -29,6 +29,7 @@ from apps.catalog.models import Process
 from apps.core.models import Heartbeat, Hold, JobRun, JobState
 from apps.ops import schedules
 from apps.ops.backups.facts import known_migrations
+from apps.ops.backups.making import last_proved
 from apps.ops.messages import BASE, Catalogue
 from apps.ops.models import Backup, BackupState
 
@@ -265,7 +266,7 @@ def disk() -> Finding:
 
 def backup() -> Finding:
     """When was the last backup taken that was restored on trial and found equal? One query."""
-    row = Backup.objects.filter(state=BackupState.PROVED).order_by("-started_at").first()
+    row = last_proved()
     if row is None:
         return warn("No backup was ever proved.", "Run: python manage.py backup. The worker does it every night at 02:00.")
     if timezone.now() - row.started_at > BACKUP_LIMIT:

@@ -16,6 +16,7 @@ from django_q.conf import Conf
 from django_q.models import OrmQ
 
 from apps.core.models import Heartbeat, Hold, JobRun, JobState, Tally
+from apps.ops.backups.making import last_proved
 from apps.ops.models import Backup, BackupState
 from apps.scanning.models import Outcome, Scan
 from apps.workorders.models import Task, WorkOrder
@@ -50,8 +51,9 @@ def lines() -> Iterator[Line]:
     yield "docket_jobs_given_up", "Jobs that were given up and wait for a person.", {}, JobRun.objects.filter(state=JobState.DEAD).count()
     yield "docket_tasks_undispatched", "Tasks of running orders that no rule gave to a department.", {}, Task.objects.undispatched().count()
     yield "docket_orders_late", "Open orders past their due date.", {}, WorkOrder.objects.late().count()
-    proved = Backup.objects.filter(state=BackupState.PROVED).order_by("-started_at").values_list("started_at", flat=True).first()
-    yield "docket_backup_age_seconds", "Age of the last backup that was proved by a restore; -1: never.", {}, _age(proved)
+    proved = last_proved()
+    taken = proved.started_at if proved else None
+    yield "docket_backup_age_seconds", "Age of the last backup that was proved by a restore; -1: never.", {}, _age(taken)
     last = Backup.objects.order_by("-started_at").values_list("state", flat=True).first()
     yield "docket_backup_failed", "1 where the last run of the backup failed.", {}, int(last == BackupState.FAILED)
     yield "docket_held", "1 while jobs and mail stand still after a restore.", {}, int(Hold.objects.exists())

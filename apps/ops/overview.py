@@ -45,7 +45,7 @@ from apps.ops.models import Backup, BackupState
 from apps.ops.schedules import PERIODIC, Periodic
 from apps.ops.tones import BACKUPS, JOBS
 from apps.ops.trouble import trouble
-from apps.scanning.clocks import CLOCK_OFF, clock_in_words
+from apps.scanning.clocks import clock_in_words, is_clock_off
 from apps.scanning.models import Device, Outcome, Scan
 from apps.workorders.models import Task
 
@@ -279,7 +279,7 @@ def _clocks(user: Any) -> Panel:
     for device in found:
         seen = _("seen %(time)s") % {"time": _ago(device.seen_at)} if device.seen_at else _("never seen")
         offset = device.clock_offset_ms
-        tone = "" if offset is None else "warning" if abs(offset) > CLOCK_OFF.total_seconds() * 1000 else "success"
+        tone = "" if offset is None else "warning" if is_clock_off(offset) else "success"
         words = _("clock not told") if offset is None else clock_in_words(offset)
         rows.append(Row(device.name, page_of(Device, device.pk), f"{device.department} · {seen}", ((words, tone),)))
     empty = _("No handheld is in use.")

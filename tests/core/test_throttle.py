@@ -51,37 +51,46 @@ def test_a_try_costs_one_query_after_the_first(django_assert_num_queries):
         take("sign-in", burst=9, per_minute=6)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_parallel_guesses_get_no_more_than_the_burst():
-    passed, start = [], threading.Barrier(8)
+def at_once(number, do):
+    """Run `do` in so many threads that begin together; wait for all."""
+    start = threading.Barrier(number)
 
-    def guess():
+    def run():
         try:
             start.wait()
-            for _ in range(5):
-                try:
-                    take("sign-in", burst=10, per_minute=0.001)
-                except TooManyTries:
-                    continue
-                passed.append(1)
+            do()
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=guess) for _ in range(8)]
+    threads = [threading.Thread(target=run) for _ in range(number)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_parallel_guesses_get_no_more_than_the_burst():
+    passed = []
+
+    def guess():
+        for _ in range(5):
+            try:
+                take("sign-in", burst=10, per_minute=0.001)
+            except TooManyTries:
+                continue
+            passed.append(1)
+
+    at_once(8, guess)
     assert len(passed) == 10
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_bucket_that_is_made_and_filled_again_at_once_by_many_breaks_nobody():
-    wrong, start = [], threading.Barrier(8)
+    wrong = []
 
     def sign_in():
         try:
-            start.wait()
             for _ in range(25):
                 take("sign-in", burst=100, per_minute=6)
                 forget("sign-in")
@@ -89,12 +98,6 @@ def test_a_bucket_that_is_made_and_filled_again_at_once_by_many_breaks_nobody():
             pass  # somebody else's right password took the bucket away between two of its steps
         except DatabaseError as error:
             wrong.append(error)
-        finally:
-            connection.close()
 
-    threads = [threading.Thread(target=sign_in) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(8, sign_in)
     assert wrong == []

@@ -263,8 +263,8 @@ class TestPages:
         ("behind", "off", "words"),
         [
             (timedelta(seconds=5), False, "right"),
-            (timedelta(minutes=10), True, "off by 10\N{NO-BREAK SPACE}minutes: slow"),
-            (timedelta(hours=-3), True, "off by 3\N{NO-BREAK SPACE}hours: fast"),
+            (timedelta(minutes=10), True, "10\N{NO-BREAK SPACE}minutes slow"),
+            (timedelta(hours=-3), True, "3\N{NO-BREAK SPACE}hours fast"),
             (timedelta(), True, "not believed: the time of arrival counts"),
             (None, False, "not told by the handheld"),
         ],

@@ -425,7 +425,7 @@ def test_a_handheld_alone_sees_the_tasks_of_its_place_and_no_person(handheld, wo
         answer = client.get("/api/scans/resolve/", {"code": code})
         assert answer.status_code in (200, 404), answer.content
         assert canaries.leaks(body_of(answer), allowed) == set(), code
-        if code[0] == "T":
+        if decode(code).kind == Kind.TASK:
             assert (answer.status_code == 200) == place.filter(pk=decode(code).number).exists(), code
         met |= set(WORD.findall(body_of(answer)))
     assert met

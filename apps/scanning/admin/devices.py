@@ -19,10 +19,10 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.accounts.access import access_of
-from apps.core.admin import DialogForm, ReasonForm, ScopedAdmin, ScopedFilter, Secret, Verb
+from apps.core.admin import DialogForm, ReasonForm, ScopedAdmin, ScopedFilter, Secret, Verb, VerbsOnlyAdmin
 from apps.core.errors import InvalidInput
 from apps.scanning.admin.printing import BADGE, BADGES_IN_BULK
-from apps.scanning.clocks import CLOCK_OFF, clock_in_words
+from apps.scanning.clocks import clock_in_words, is_clock_off
 from apps.scanning.models import Badge, Device, OperatorSession, Outcome
 from apps.scanning.services import devices
 
@@ -142,9 +142,7 @@ class DeviceAdmin(ScopedAdmin):
     @display(description=_("clock"), ordering="clock_offset_ms")
     def clock(self, obj: Device) -> str:
         words = clock_in_words(obj.clock_offset_ms)
-        if obj.clock_offset_ms is None or abs(obj.clock_offset_ms) <= CLOCK_OFF / timedelta(milliseconds=1):
-            return words
-        return _label("warning", words)
+        return _label("warning", words) if obj.clock_offset_ms is not None and is_clock_off(obj.clock_offset_ms) else words
 
     @display(description=_("refused in 24 hours"), ordering="refusals")
     def refused(self, obj: Device) -> str:
@@ -207,7 +205,7 @@ def told_pin(request: HttpRequest, made: tuple[Badge, str]) -> Secret:
 
 
 @admin.register(Badge)
-class BadgeAdmin(ScopedAdmin):
+class BadgeAdmin(VerbsOnlyAdmin):
     """A badge is issued for a person and revoked; nothing of it is edited."""
 
     add_form = BadgeForm
@@ -250,12 +248,6 @@ class BadgeAdmin(ScopedAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("scanning.issue_badge")
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         return super().add_view(request, form_url, ONE_BUTTON | (extra_context or {}))
@@ -301,7 +293,7 @@ class SignedInFilter(DropdownFilter):
 
 
 @admin.register(OperatorSession)
-class OperatorSessionAdmin(ScopedAdmin):
+class OperatorSessionAdmin(VerbsOnlyAdmin):
     """Who is signed in on which handheld, and who was. To read, and to sign somebody out."""
 
     list_display = ("user", "device", "started_at", "last_used_at", "ended", "state")
@@ -321,15 +313,6 @@ class OperatorSessionAdmin(ScopedAdmin):
             and (obj.user_id == user.pk or access_of(user).has("scanning.issue_badge")),
         ),
     )  # fmt: skip
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @display(description=_("badge"))
     def code(self, obj: OperatorSession) -> str:

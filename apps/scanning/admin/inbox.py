@@ -1,6 +1,7 @@
 """Scans to read, the inbox of those that came late, and the form for one that could not be made."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -11,7 +12,6 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
-from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, FieldTextFilter, RangeDateTimeFilter
@@ -20,12 +20,12 @@ from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
 from apps.accounts.access import access_of
-from apps.core.admin import ReasonForm, ScopedAdmin, ScopedFilter, Verb, in_sight
+from apps.core.admin import ReasonForm, ScopedFilter, Verb, VerbsOnlyAdmin, in_sight
 from apps.core.forms import DialogForm
 from apps.core.history import door_of
+from apps.scanning.clocks import clock_in_words, is_clock_off
 from apps.scanning.models import Outcome, Scan
 from apps.scanning.services import inbox
-from apps.scanning.services.scans import CLOCK_MAY_BE_OFF
 from apps.workorders.models import MOST, Task
 from apps.workorders.telling import VERBS
 
@@ -95,7 +95,7 @@ class InboxFilter(DropdownFilter):
         return queryset.in_inbox() if self.value() == "yes" else queryset
 
 
-class ScanAdmin(ScopedAdmin):
+class ScanAdmin(VerbsOnlyAdmin):
     """Read-only but for the decision on a late scan; a new row is a scan entered by hand."""
 
     add_form = EnterForm
@@ -184,12 +184,6 @@ class ScanAdmin(ScopedAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return access_of(request.user).has("scanning.enter_scan")
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """The task's numbers, which a decision needs, stand beside what was scanned; of a task out of sight there are none."""
         if obj is None:
@@ -263,13 +257,10 @@ class ScanAdmin(ScopedAdmin):
     @admin.display(description=gettext_lazy("clock"))
     def clock(self, scan: Scan) -> str:
         """What the handheld's clock was, in words."""
-        if scan.sent_at is not None and abs(scan.sent_at - scan.received_at) > CLOCK_MAY_BE_OFF:
-            is_fast = scan.sent_at > scan.received_at
-            span = timesince(*sorted((scan.sent_at, scan.received_at)))
-            return (_("off by %(span)s: fast") if is_fast else _("off by %(span)s: slow")) % {"span": span}
-        if scan.is_clock_off:
+        offset_ms = None if scan.sent_at is None else (scan.sent_at - scan.received_at) // timedelta(milliseconds=1)
+        if scan.is_clock_off and (offset_ms is None or not is_clock_off(offset_ms)):
             return _("not believed: the time of arrival counts")
-        return _("right") if scan.sent_at is not None else _("not told by the handheld")
+        return _("not told by the handheld") if offset_ms is None else clock_in_words(offset_ms)
 
     @admin.display(description=gettext_lazy("request id"))
     def sent_as(self, scan: Scan) -> str:

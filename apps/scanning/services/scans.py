@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 from apps.core.context import signed
 from apps.core.errors import RuleError
 from apps.core.problems import TooLarge
+from apps.scanning.clocks import CLOCK_OFF
 from apps.scanning.items import LONGEST_CODE, event_id_of, lane_of, read_item, storable
 from apps.scanning.models import Device, OperatorSession, Outcome, Scan
 from apps.scanning.services import finding
@@ -31,7 +32,6 @@ from apps.workorders.models import MOST
 
 __all__ = ["Clock", "Result", "note_clock", "record_batch", "record_scan", "resolve", "resolved_json", "sweep"]
 MOST_AT_ONCE = 200
-CLOCK_MAY_BE_OFF = timedelta(minutes=2)
 BELIEVED_FOR = timedelta(days=7)  # nothing that waits longer on a handheld is dated by it
 CLOCK_MOVED_MS = 5_000
 OPEN = (Outcome.RECEIVED, Outcome.BLOCKED)  # not final
@@ -68,7 +68,7 @@ class Clock:
 
     @property
     def is_off(self) -> bool:
-        return self.offset is not None and abs(self.offset) > CLOCK_MAY_BE_OFF.total_seconds()
+        return self.offset is not None and abs(self.offset) > CLOCK_OFF.total_seconds()
 
     @classmethod
     def of(cls, device_time: datetime | None, received_at: datetime) -> "Clock":
@@ -80,7 +80,7 @@ class Clock:
         if captured_at is None:
             return now, off
         meant = captured_at - timedelta(seconds=self.offset or 0)
-        if meant > now + CLOCK_MAY_BE_OFF or now - meant > BELIEVED_FOR:
+        if meant > now + CLOCK_OFF or now - meant > BELIEVED_FOR:
             return now, True
         return (min(meant, now) if self.offset is not None else now), off
 

@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import DropdownFilter, FieldTextFilter, RangeD
 from unfold.paginator import InfinitePaginator
 
 from apps.accounts.access import access_of
-from apps.core.admin import ScopedAdmin, ScopedFilter, Verb
+from apps.core.admin import ScopedFilter, Verb, VerbsOnlyAdmin
 from apps.core.history import DOORS
 from apps.workorders import services, telling
 from apps.workorders.forms import CorrectForm
@@ -44,7 +44,7 @@ class SourceFilter(DropdownFilter):
         return queryset.filter(source=self.value()) if self.value() else queryset
 
 
-class WorkEventAdmin(ScopedAdmin):
+class WorkEventAdmin(VerbsOnlyAdmin):
     """Read-only: the ledger is append-only, in the database itself."""
 
     list_display = ["when", "actor", "told", "order_number", "task", "made", "wasted", "door"]
@@ -115,15 +115,6 @@ class WorkEventAdmin(ScopedAdmin):
         task = Task.objects.select_related("order").get(pk=obj.task_id)
         ended = task.order.status in (OrderStatus.COMPLETED, OrderStatus.CANCELLED)
         return ["correct"] if not ended and may_task(access_of(request.user), "correct", task) else []
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 def _with_sentence(told: telling.Told) -> WorkEvent:

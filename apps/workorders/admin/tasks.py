@@ -15,7 +15,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter
 
 from apps.accounts.access import access_of
 from apps.accounts.roles import Role
-from apps.core.admin import BulkVerb, DialogForm, OptionalReasonForm, ReasonForm, ScopedAdmin, ScopedFilter, Verb
+from apps.core.admin import BulkVerb, DialogForm, OptionalReasonForm, ReasonForm, ScopedFilter, Verb, VerbsOnlyAdmin
 from apps.core.export import Exportable
 from apps.workorders import looks, services
 from apps.workorders.admin.filters import (
@@ -38,7 +38,7 @@ from apps.workorders.states import Priority
 LOADS = 12
 
 
-class TaskAdmin(Exportable, WhyMixin, ScopedAdmin):
+class TaskAdmin(Exportable, WhyMixin, VerbsOnlyAdmin):
     """Tasks come from their order and move by verbs: no form adds, changes or deletes one."""
 
     change_form_template = "docket/tasks/page.html"
@@ -295,15 +295,6 @@ class TaskAdmin(Exportable, WhyMixin, ScopedAdmin):
             return None
         queue = self.model.objects.filter(department__in=access.member_of | access.leads, operator__isnull=False)
         return queue.for_list().filter(pk=int(pk)).first() if access.has("workorders.work_task") else None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     # -- the page
 
