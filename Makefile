@@ -5,7 +5,7 @@ BIN := .venv/bin
 # The environment of .env, under whatever the caller has set: PORT=9000 make run.
 ENVIRONMENT = given=$$(export -p); set -a; . ./.env; set +a; eval "$$given"; PATH="$$PWD/$(BIN):$$PATH"; export PATH
 
-.PHONY: run test faults check lint messages prepare screenshots
+.PHONY: run test faults chaos check lint messages prepare screenshots lock audit
 .DEFAULT_GOAL := run
 
 run: .venv/.installed .env
@@ -27,6 +27,12 @@ faults: .venv/.installed-dev
 		DATABASE_URL="$$database" DOCKET_FAULT_SENDS=$${DOCKET_FAULT_SENDS:-10000} $(BIN)/python -m pytest -s tests/floor/test_faults.py || exit 1; \
 	done
 
+# Ten minutes in which every part is killed, PostgreSQL too, while handhelds work: SECONDS_OF_CHAOS=60 make chaos for one.
+chaos: .venv/.installed-dev
+	@for database in postgresql sqlite; do \
+		$(BIN)/python -m tests.chaos --database $$database --seconds $${SECONDS_OF_CHAOS:-600} || exit 1; \
+	done
+
 # What a change must pass besides its tests. Production's settings, in a folder that goes away.
 check: lint
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; set -e; \
@@ -45,6 +51,24 @@ messages: .venv/.installed-dev .env
 # The README's two pictures, of a fresh demo in a folder that goes away.
 screenshots: .venv/.installed-dev
 	@$(BIN)/python -m tests.browser.screenshots
+
+# The versions and hashes that the image installs, of requirements.txt as it stands. What pip is configured with stays out of the file.
+lock: .venv/audit/.installed
+	@printf '%s\n' "# Made by \`make lock\` of requirements.txt: every package that it brings, by exact version and by the hash of each of its files." \
+		"# The image installs this and nothing else. Linux, Python 3.11.3 to 3.13." > requirements.lock.new
+	@cp requirements.lock .venv/audit/compiled  # what need not change stays as it is
+	@.venv/audit/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url \
+		--no-emit-trusted-host --no-emit-find-links --output-file .venv/audit/compiled requirements.txt
+	@cat .venv/audit/compiled >> requirements.lock.new && mv requirements.lock.new requirements.lock
+
+# Known holes in what is installed. It asks the registry for advisories: without an answer about every package it fails.
+audit: .venv/audit/.installed
+	@.venv/audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
+
+.venv/audit/.installed: .venv/.created tests/audit.txt
+	@$(PYTHON) -m venv .venv/audit
+	@.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check -r tests/audit.txt
+	@touch $@
 
 .venv/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

@@ -1,6 +1,7 @@
 """The whole test suite, on each database that is there; what `make test` runs.
 
-SQLite always. PostgreSQL where a server answers at DOCKET_TEST_POSTGRES, which DOCKET_REQUIRE_POSTGRES=1 insists on.
+SQLite always. PostgreSQL where a server answers at DOCKET_TEST_POSTGRES, which DOCKET_REQUIRE_POSTGRES=1 insists on; tests that are
+marked `once` say the same whatever the database, and are not run again there.
 Browser tests where there is a chromium, which DOCKET_REQUIRE_BROWSER=1 insists on. Tests that read printed paper where poppler
 and zbar are, which DOCKET_REQUIRE_PAPER=1 insists on. Backups of PostgreSQL where its own programs are, which
 DOCKET_REQUIRE_PG_DUMP=1 insists on. Coverage of the runs on SQLite together has a floor.
@@ -98,10 +99,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="docket-coverage-") as name:
         folder = Path(name)
         for database, address in databases.items():
-            ran[database] = pytest(database, address, folder, "-n", "2", "-m", "not browser")
+            again = " and not once" if ran else ""
+            ran[database] = pytest(database, address, folder, "-n", "2", "-m", f"not browser{again}")
             if has_browser:
                 run = f"{database}-browser"
-                ran[run] = pytest(run, address, folder, "-p", "no:randomly", "-m", "browser")
+                ran[run] = pytest(run, address, folder, "-p", "no:randomly", "-m", f"browser{again}")
         covered = is_covered(folder)
 
     say("")

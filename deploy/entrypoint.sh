@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts Docket where a container does: `entrypoint.sh web`, `entrypoint.sh worker`, or any other command as it stands.
+# Starts Docket where a container does: `entrypoint.sh web`, `entrypoint.sh worker`, `entrypoint.sh all`, or any other command as it stands.
 # Several may start at once: one prepares the database, the others wait for it (manage.py prepare).
 set -eu
 umask 077
@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 case "${1:-web}" in
 web) set -- gunicorn -c deploy/gunicorn.conf.py project.wsgi ;;
 worker) set -- python manage.py worker ;;
+all) set -- honcho --env /dev/null start --no-prefix ;; # both in one container, for platforms that give a disk to one only
 *) exec "$@" ;;
 esac
 

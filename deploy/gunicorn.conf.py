@@ -39,6 +39,7 @@ logconfig_dict = {
         "generic": {
             "()": "pythonjsonlogger.json.JsonFormatter",
             "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "datefmt": "%Y-%m-%dT%H:%M:%S%z",
             "json_ensure_ascii": False,
         }
         if _is_json
@@ -55,6 +56,13 @@ def on_starting(server: Any) -> None:
     from project import settings  # noqa: F401
 
     server.log.info("starting")
+
+
+def post_worker_init(worker: Any) -> None:
+    """Load every page's code before a process takes requests: else the first people of each new process wait seconds for it."""
+    from django.urls import get_resolver
+
+    get_resolver().url_patterns  # noqa: B018  (reading it imports them all)
 
 
 def when_ready(server: Any) -> None:

@@ -78,6 +78,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "apps.core.middleware.request_identity",
+    "apps.core.csp.content_policy",
     "apps.core.cors.cors",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -87,6 +88,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.accounts.second_factor.second_factor_gate",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "apps.core.middleware.storage_faults",
@@ -146,7 +148,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
-SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+SESSION_ENGINE = "apps.accounts.sessions"
 SESSION_COOKIE_AGE = env.number("DOCKET_SESSION_HOURS", 12, low=1, high=720) * 3600
 
 LANGUAGE_CODE = env.choice("DOCKET_LANGUAGE", "en", ("en", "zh-hans"))
@@ -256,6 +258,9 @@ DOCKET_BACKUP_COPY = env.text("DOCKET_BACKUP_COPY")
 # Who may read /metrics; without it there is no such address.
 DOCKET_METRICS_TOKEN = env.text("DOCKET_METRICS_TOKEN")
 
+# A copy that may be loaded says so on every answer; loadtest/ refuses any other.
+DOCKET_LOADTEST = env.flag("DOCKET_LOADTEST")
+
 SIMPLE_HISTORY_REVERT_DISABLED = True
 SIMPLE_HISTORY_HISTORY_CHANGE_REASON_USE_TEXT_FIELD = True
 IMPORT_EXPORT_SKIP_ADMIN_LOG = True
@@ -272,6 +277,10 @@ DOCKET_OVERRUN_CAP = env.number("DOCKET_OVERRUN_CAP_PERCENT", 50, low=1, high=10
 DOCKET_UNDO_MINUTES = env.number("DOCKET_UNDO_MINUTES", 15, low=1, high=1440)
 DOCKET_SUPERVISOR_UNDO_HOURS = env.number("DOCKET_SUPERVISOR_UNDO_HOURS", 24, low=1, high=720)
 DOCKET_TOKEN_DAYS = env.number("DOCKET_TOKEN_DAYS", 30, low=1, high=365)
+# Administrators sign in with a second factor, or get no further than the page that sets it up.
+DOCKET_REQUIRE_TOTP = env.flag("DOCKET_REQUIRE_TOTP")
+# How long the password counts as just shown, on pages that ask for it again.
+DOCKET_SUDO_MINUTES = env.number("DOCKET_SUDO_MINUTES", 10, low=1, high=120)
 DOCKET_BADGE_MINUTES = env.number("DOCKET_BADGE_MINUTES", 15, low=1, high=720)
 DOCKET_API_PER_MINUTE = env.number("DOCKET_API_PER_MINUTE", 600, low=10, high=100_000)
 
@@ -283,6 +292,7 @@ LOGGING = {
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",
             "format": "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s",
+            "datefmt": "%Y-%m-%dT%H:%M:%S%z",
             "json_ensure_ascii": False,
         },
         "plain": {"format": "%(levelname)s %(name)s %(message)s"},
@@ -312,3 +322,9 @@ EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("DEFAULT_FROM_EMAIL", "docket@localhost")
 ADMINS = [("Docket", address) for address in env.words("DOCKET_ADMINS")]
+
+# Faults go to the site's own Sentry, where it has one.
+if _dsn := env.address("SENTRY_DSN", ("https", "http")):
+    from project import faults
+
+    faults.report_to(_dsn, release=DOCKET_VERSION, environment=env.text("DOCKET_ENVIRONMENT", "production"))

@@ -37,6 +37,7 @@ UNFOLD: dict = {
     "LOGIN": {"form": "apps.accounts.forms.SignInForm"},
     "ACCOUNT": {
         "navigation": [
+            {"title": _("Manual"), "link": reverse_lazy("dashboard:manual")},
             {"title": _("My account"), "link": reverse_lazy("dashboard:account")},
             {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
         ]

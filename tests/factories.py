@@ -8,11 +8,11 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
-from apps.accounts.models import AccessToken, Department, Membership, User
+from apps.accounts.models import AccessToken, Department, Membership, OpenSession, SecondFactor, User
 from apps.catalog.models import Customer, Process, Product, Route, RouteStep, Tool, ToolKind
 from apps.core.models import Bucket, Heartbeat, Hold, IdempotencyKey, JobRun, Tally
 from apps.dispatch.models import DispatchDecision, DispatchRule
-from apps.imports.models import ImportRow, ImportRun
+from apps.imports.models import ExportRun, ImportProfile, ImportRow, ImportRun, SavedExport
 from apps.notices.models import Notice
 from apps.ops.models import Backup
 from apps.scanning.models import Badge, Device, LinkedCode, OperatorSession, Paper, Printout, Scan
@@ -102,6 +102,25 @@ class AccessTokenFactory(DjangoModelFactory):
         model = AccessToken
 
 
+class OpenSessionFactory(DjangoModelFactory):
+    user = factory.SubFactory(UserFactory)
+    session_key = factory.Sequence("{:032d}".format)
+    session_data = ""
+    expire_date = factory.LazyFunction(lambda: timezone.now() + timedelta(hours=12))
+
+    class Meta:
+        model = OpenSession
+
+
+class SecondFactorFactory(DjangoModelFactory):
+    user = factory.SubFactory(UserFactory)
+    sealed = "00" * 40
+    confirmed_at = factory.LazyFunction(timezone.now)
+
+    class Meta:
+        model = SecondFactor
+
+
 class NoticeFactory(DjangoModelFactory):
     user = factory.SubFactory(UserFactory)
     kind = "order_completed"
@@ -122,6 +141,34 @@ class ImportRunFactory(DjangoModelFactory):
 
     class Meta:
         model = ImportRun
+
+
+class ImportProfileFactory(DjangoModelFactory):
+    resource = "customers"
+    owner = factory.SubFactory(UserFactory)
+    name = factory.Sequence("Sender {}".format)
+    columns = factory.LazyFunction(lambda: {"0": {"nummer": "code"}})
+
+    class Meta:
+        model = ImportProfile
+
+
+class SavedExportFactory(DjangoModelFactory):
+    owner = factory.SubFactory(UserFactory)
+    name = factory.Sequence("Every day {}".format)
+    resource = "catalog.customer"
+
+    class Meta:
+        model = SavedExport
+
+
+class ExportRunFactory(DjangoModelFactory):
+    owner = factory.SubFactory(UserFactory)
+    resource = "catalog.customer"
+    format = "csv"
+
+    class Meta:
+        model = ExportRun
 
 
 class ImportRowFactory(DjangoModelFactory):

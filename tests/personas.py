@@ -5,6 +5,7 @@ packaging and outsourcing are below it); `operator` and `second_operator` work i
 `prepress_lead` leads design; `other_maker` and `other_salesperson` have the customer Moonlight.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from rest_framework.test import APIClient
 from apps.accounts.models import Department, Membership, User
 from apps.accounts.roles import Role
 from apps.accounts.services import issue_token
+from apps.accounts.sessions import CONFIRMED_AT
 
 PASSWORD = "testpass123"
 
@@ -71,7 +73,15 @@ def client_of(user: User | None) -> Client:
     client = Client()
     if user is not None:
         client.force_login(user)
+        just_confirmed(client)
     return client
+
+
+def just_confirmed(client: Client) -> None:
+    """As after the sign-in page: the password was shown a moment ago."""
+    session = client.session
+    session[CONFIRMED_AT] = time.time()
+    session.save()
 
 
 def api_of(user: User | None) -> APIClient:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Case, CharField, F, IntegerField, Prefetch, Q, QuerySet, Value, When
@@ -10,16 +11,19 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import BooleanRadioFilter, DropdownFilter
 from unfold.decorators import display
 
 from apps.accounts.forms import NewPasswordForm, NewUserForm, UserForm, roles_of
 from apps.accounts.models import AccessToken, Department, Membership, User
-from apps.accounts.people import activate_user, deactivate_user, may_change, refuse_shutting_out, set_roles
+from apps.accounts.people import activate_user, deactivate_user, may_change, refuse_shutting_out, set_roles, sign_out_everywhere
 from apps.accounts.roles import Role
+from apps.accounts.second_factor import factor_of, reset
 from apps.accounts.services import revoke_token
+from apps.accounts.sessions import end_sessions, open_sessions
+from apps.accounts.sudo import SudoForm, SudoPages, to_confirm
 from apps.core import activation
 from apps.core.admin import BulkVerb, ScopedAdmin, ScopedFilter, ScopedInline, Verb, VerbsOnlyAdmin
 from apps.core.context import acting
@@ -77,7 +81,7 @@ class MemberInline(ScopedInline):
 
 
 @admin.register(User)
-class UserAdmin(ScopedAdmin, DjangoUserAdmin):
+class UserAdmin(SudoPages, ScopedAdmin, DjangoUserAdmin):
     """Accounts: only administrators change them. An account with a past is deactivated, not deleted."""
 
     form = UserForm
@@ -89,7 +93,7 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):
     search_fields = ("username", "name", "email")
     ordering = ("username",)
     filter_horizontal = ()
-    readonly_fields = ("last_login", "date_joined", "in_use", "password_link")
+    readonly_fields = ("last_login", "date_joined", "in_use", "password_link", "signed_in", "code_too")
     inlines = (PlaceInline,)
     change_form_template = ScopedAdmin.change_form_template
     quick_links = (
@@ -100,17 +104,29 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):
     )
     verbs = (
         Verb(
-            "deactivate", _("Deactivate"), deactivate_user, icon="person_off", variant="danger",
+            "deactivate", _("Deactivate"), deactivate_user, SudoForm, icon="person_off", variant="danger",
             text=_("The account signs in nowhere any more, from now on. Orders, tasks and history keep the name."),
             done=_("%(object)s is deactivated."), when=lambda user, obj: obj.is_active and may_change(user, obj) and user.pk != obj.pk,
         ),
         Verb(
-            "activate", _("Activate"), activate_user, icon="person_check",
+            "activate", _("Activate"), activate_user, SudoForm, icon="person_check",
             text=_("The account signs in again, with the roles that it had."), done=_("%(object)s is in use again."),
             when=lambda user, obj: not obj.is_active and may_change(user, obj),
         ),
+        Verb(
+            "sign_out", _("Sign out everywhere"), sign_out_everywhere, icon="logout",
+            text=_("Every session of these pages and every access token ends now. The password stays: change it too, if others know it."),
+            done=_("%(object)s is signed out everywhere."),
+            when=lambda user, obj: obj.is_active and may_change(user, obj) and user.pk != obj.pk,
+        ),
+        Verb(
+            "reset_second_factor", _("Reset second factor"), reset, SudoForm, icon="phonelink_off", variant="danger",
+            text=_("For who lost the phone and the recovery codes. Make sure whom you talk to: from now on the password alone signs in."),
+            done=_("%(object)s signs in with the password alone."),
+            when=lambda user, obj: may_change(user, obj) and user.pk != obj.pk and factor_of(obj) is not None,
+        ),
     )  # fmt: skip
-    bulk_verbs = (BulkVerb("deactivate", _("Deactivate"), deactivate_user, permission="accounts.change_user"),)
+    bulk_verbs = (BulkVerb("deactivate", _("Deactivate"), deactivate_user, SudoForm, permission="accounts.change_user"),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         places = Prefetch("memberships", Membership.objects.select_related("department"))
@@ -124,11 +140,12 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):
                 (_("Rights"), {"fields": ("roles", "is_staff")}),
             ]
         highest = ("is_superuser",) if request.user.is_superuser else ()
-        account = ("password_link",) if self.has_change_permission(request, obj) else ()
+        changes = self.has_change_permission(request, obj)
+        account, told = (("password_link",), ("signed_in", "code_too")) if changes else ((), ())
         return [
             (None, {"fields": ("username", "name", "email", "absent_until", *account)}),
             (_("Rights"), {"fields": ("roles", "is_staff", *highest)}),
-            (_("Account"), {"fields": ("in_use", "last_login", "date_joined")}),
+            (_("Account"), {"fields": ("in_use", "last_login", "date_joined", *told)}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple:
@@ -166,8 +183,14 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         """Signed like every other change; a new password is in the history as a change without values."""
+        if self._asks(request, id):
+            return to_confirm(request)
         with acting(request.user, reason="password"):
-            return super().user_change_password(request, id, form_url)
+            response = super().user_change_password(request, id, form_url)
+        if request.method == "POST" and response.status_code == 302:
+            own = unquote(id) == str(request.user.pk)
+            end_sessions(User(pk=unquote(id)), but=request.session.session_key if own else None)
+        return response
 
     @display(description=_("person"), ordering="username", header=True)
     def person(self, obj: User) -> list[str]:
@@ -191,6 +214,18 @@ class UserAdmin(ScopedAdmin, DjangoUserAdmin):
     def in_use(self, obj: User) -> bool:
         return obj.is_active
 
+    @display(description=_("signed in"))
+    def signed_in(self, obj: User) -> str:
+        rows = [
+            (row.browser or "?", row.address or "?", date_format(timezone.localtime(row.since), "SHORT_DATETIME_FORMAT"))
+            for row in open_sessions(obj)
+        ]
+        return format_html_join(format_html("<br>"), "{} · {} · {}", rows) or "–"
+
+    @display(description=_("second factor"), boolean=True)
+    def code_too(self, obj: User) -> bool:
+        return factor_of(obj) is not None
+
     @display(description=_("password"))
     def password_link(self, obj: User) -> str:
         return format_html('<a class="home-link" href="../password/">{}</a>', _("Set a new password"))
@@ -211,7 +246,7 @@ UNUSED = _("Nothing is dispatched to it any more. Its open tasks stay until some
 
 
 @admin.register(Department)
-class DepartmentAdmin(ScopedAdmin):
+class DepartmentAdmin(SudoPages, ScopedAdmin):
     """The tree of the shop, each part below what it belongs to."""
 
     list_display = ("tree", "code", "leads", "people", "can_do", "is_active")
@@ -250,7 +285,7 @@ class DepartmentAdmin(ScopedAdmin):
 
 
 @admin.register(Membership)
-class MembershipAdmin(ScopedAdmin):
+class MembershipAdmin(SudoPages, ScopedAdmin):
     list_display = ("user", "department", "is_lead")
     list_filter = (("department", ScopedFilter), ("is_lead", BooleanRadioFilter))
     list_select_related = ("user", "department")

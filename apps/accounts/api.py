@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.response import Response
 
-from apps.accounts import services
+from apps.accounts import second_factor, services
 from apps.accounts.models import Department
 from apps.accounts.shapes import PersonShape, SignedInShape
 from apps.core.api import ApiView, DetailView, ListView, ScopedViewSet
@@ -36,6 +36,7 @@ class SessionScheme(OpenApiAuthenticationExtension):
 class SignInBody(Body):
     username = Text(max_length=150)
     password = Text(max_length=1000, trim_whitespace=False)
+    code = Text(max_length=40, required=False, help_text="Of the phone, or a recovery code: for who has a second factor.")
 
 
 class LoginView(ApiView):
@@ -54,6 +55,7 @@ class LoginView(ApiView):
         body = self.body(SignInBody)
         try:
             user = services.sign_in(body["username"], body["password"], services.client_address(request))
+            second_factor.require(user, body.get("code", ""))
         except services.BadCredentials as refusal:
             raise AuthenticationFailed(str(refusal), code=refusal.code) from refusal
         token, text = services.issue_token(user)

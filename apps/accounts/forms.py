@@ -6,11 +6,14 @@ from django import forms
 from django.contrib.auth.forms import UsernameField
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, AuthenticationForm, UserCreationForm
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from apps.accounts.models import User
 from apps.accounts.roles import Role
+from apps.accounts.second_factor import factor_of
 from apps.accounts.services import client_address, sign_in
+from apps.accounts.signing_in import wait_for_code
+from apps.accounts.sudo import confirm, password_field
 from apps.core.errors import RuleError
 
 OFFICE = _("May use these pages")
@@ -24,10 +27,14 @@ class SignInForm(AuthenticationForm):
         username, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
         if username is not None and password:
             try:
-                self.user_cache = sign_in(username, password, client_address(self.request))
+                user = sign_in(username, password, client_address(self.request))
             except RuleError as refusal:
                 raise forms.ValidationError(str(refusal), code=refusal.code) from refusal
-            self.confirm_login_allowed(self.user_cache)
+            self.confirm_login_allowed(user)
+            if factor_of(user) is not None:
+                wait_for_code(self.request, user)
+                raise forms.ValidationError(_("Type the code of your phone."), code="second_factor")
+            self.user_cache = user
         return self.cleaned_data
 
     def confirm_login_allowed(self, user: User) -> None:
@@ -35,6 +42,33 @@ class SignInForm(AuthenticationForm):
             raise forms.ValidationError(
                 _("Your account is for handhelds only and has no pages here. Ask an administrator to open them."), code="no_office"
             )
+
+
+class CodeForm(forms.Form):
+    """The second step of signing in, and the first use of a new phone."""
+
+    code = forms.CharField(
+        label=_("Code"),
+        max_length=40,
+        widget=UnfoldAdminTextInputWidget({"autocomplete": "one-time-code", "autofocus": True, "autocapitalize": "off"}),
+    )
+
+
+class ConfirmForm(forms.Form):
+    """The password, once more."""
+
+    password = password_field()
+
+    def __init__(self, *args: Any, request: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.request = request
+
+    def clean_password(self) -> str:
+        try:
+            confirm(self.request, self.cleaned_data["password"])
+        except RuleError as refusal:
+            raise forms.ValidationError(str(refusal), code=refusal.code) from refusal
+        return ""
 
 
 class RolesField(forms.MultipleChoiceField):

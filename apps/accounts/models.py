@@ -1,8 +1,11 @@
-"""People, the departments that they work in, and the tokens that they sign in with."""
+"""People, the departments that they work in, and what they sign in with."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
@@ -37,7 +40,7 @@ class User(Versioned, AbstractUser):
         verbose_name = _("user")
         verbose_name_plural = _("users")
         ordering = ["username"]
-        permissions = [("view_deleted", "Can read the history of deleted rows")]
+        permissions = [("view_deleted", "Can read the history of deleted rows"), ("import_user", "Can import people")]
 
     def __str__(self) -> str:
         return self.name or self.username
@@ -167,3 +170,41 @@ class AccessToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
+
+
+class OpenSession(AbstractBaseSession):
+    """A session of the office pages, with whose it is and where it was opened: accounts.sessions writes and ends it."""
+
+    # Without a constraint: a session that is saved at the moment in which its user is deleted is nobody's, and no fault.
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, db_constraint=False, related_name="open_sessions")
+    signed_in_at = models.DateTimeField(null=True)
+    address = models.CharField(max_length=45, default="")
+    browser = models.CharField(max_length=40, default="")
+
+    class Meta(AbstractBaseSession.Meta):
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+
+    @classmethod
+    def get_session_store_class(cls) -> Any:
+        from apps.accounts.sessions import SessionStore
+
+        return SessionStore
+
+    @property
+    def since(self) -> datetime:
+        return self.signed_in_at or self.expire_date - timedelta(seconds=settings.SESSION_COOKIE_AGE)
+
+
+class SecondFactor(models.Model):
+    """The phone that shows a user's codes. Nothing in it is of use without SECRET_KEY: accounts.second_factor."""
+
+    user = models.OneToOneField(User, verbose_name=_("user"), on_delete=models.CASCADE, related_name="second_factor")
+    sealed = models.CharField(max_length=80, editable=False)
+    confirmed_at = models.DateTimeField(_("on since"), null=True)
+    last_step = models.BigIntegerField(default=0, editable=False, help_text="The last half minute whose code was taken: each counts once.")
+    recovery = models.JSONField(default=list, editable=False, help_text="Digests of the recovery codes that are left.")
+
+    class Meta:
+        verbose_name = _("second factor")
+        verbose_name_plural = _("second factors")

@@ -1,18 +1,22 @@
 """The verbs of administrators: roles, and accounts in and out of use. Nobody shuts himself out, nobody lifts himself up."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.accounts.access import access_of, forget_access
-from apps.accounts.models import User
+from apps.accounts.models import Department, Membership, User
 from apps.accounts.roles import Role
+from apps.accounts.sessions import end_sessions
 from apps.core import activation
 from apps.core.context import acting
+from apps.core.depending import refuse_if_needed
 from apps.core.errors import RuleError
+from apps.core.validation import validated
 
 
 def may_change(by: Any, person: User) -> bool:
@@ -47,6 +51,50 @@ def set_roles(person: User, roles: Iterable[str], *, by: Any) -> User:
         return person
 
 
+def save_person(person: User, *, by: Any, roles: Iterable[str] | None = None, places: Mapping[str, bool] | None = None) -> User:
+    """Save a new or changed account. `places` says for each code of a department whether the person leads it; None leaves them.
+
+    A new account has no password: nobody signs in with it before an administrator sets one. Raises InvalidInput with every wrong field.
+    """
+    with acting(by):
+        if person.pk:
+            _require(by, person)
+        elif not access_of(by).has("accounts.add_user"):
+            raise PermissionDenied(_("You may not add accounts. Ask an administrator."))
+        else:
+            person.is_superuser = False
+            person.set_unusable_password()
+        refuse_shutting_out(person, by=by)
+        validated(person, exclude=["password"])
+        person.save()
+        if places is not None:
+            _set_places(person, places)
+        return person if roles is None else set_roles(person, roles, by=by)
+
+
+def _set_places(person: User, places: Mapping[str, bool]) -> None:
+    """Just these departments; each membership is saved by itself, for its history."""
+    present = {one.department.code: one for one in person.memberships.select_related("department")}
+    for code, membership in present.items():
+        if code not in places:
+            membership.delete()
+        elif membership.is_lead != places[code]:
+            membership.is_lead = places[code]
+            membership.save()
+    for department in Department.objects.filter(code__in=places.keys() - present.keys()).order_by("code"):
+        Membership.objects.create(user=person, department=department, is_lead=places[department.code])
+
+
+def remove_person(person: User, *, by: Any) -> None:
+    """Delete an account that nothing carries the name of. Raises RuleError that says what does."""
+    with acting(by):
+        _require(by, person)
+        if not access_of(by).has("accounts.delete_user") or person.pk == by.pk:
+            raise PermissionDenied(_("You may not delete accounts. Ask an administrator."))
+        refuse_if_needed(person, by=by, parts=(Membership,))
+        person.delete()
+
+
 def refuse_shutting_out(person: User, *, by: Any) -> None:
     """Raise RuleError if this save would keep `by` himself from signing in to the office pages."""
     if person.pk != by.pk:
@@ -64,6 +112,7 @@ def deactivate_user(person: User, *, by: Any) -> User:
         _require(by, person)
         if person.pk == by.pk:
             raise RuleError(_("You cannot deactivate your own account. Ask another administrator."), code="own_account")
+        end_sessions(person)
         return activation.deactivate(person, by=by)
 
 
@@ -72,3 +121,13 @@ def activate_user(person: User, *, by: Any) -> User:
     with acting(by):
         _require(by, person)
         return activation.activate(person, by=by)
+
+
+def sign_out_everywhere(person: User, *, by: Any) -> User:
+    """End every session and every access token of somebody: whoever it is has to sign in again."""
+    with acting(by, reason="signed out everywhere"):
+        _require(by, person)
+        end_sessions(person)
+        person.tokens.filter(revoked_at=None).update(revoked_at=timezone.now())
+        person.save()
+        return person

@@ -29,8 +29,10 @@ _LOOK = (
     | _all("workorders", "workorder", *_ORDER_PARTS, "step", "task", "workevent", may="view")
     | _all("notices", "notice", may="view change")
 )
+_EXPORTS = _all("imports", "exportrun", may="view") | _all("imports", "savedexport")
 _OFFICE = (
     _LOOK
+    | _EXPORTS
     | _all("workorders", "workorder", *_ORDER_PARTS)
     | _all("catalog", "tool", may="add change confirm")
     | _all("workorders", "workorder", may="submit cancel export print")
@@ -46,9 +48,11 @@ ROLES: dict[str, frozenset[str]] = {
         | _all("workorders", "workorder", may="approve hold reopen import share dispatch")
         | _all("workorders", "task", may="assign split cancel work dispatch export share")
         | _all("catalog", "customer", "product", may="import export")
+        | _all("catalog", "tool", may="import")
         | _all("dispatch", "dispatchrule", "dispatchdecision", may="view")
         | _all("accounts", "user", "membership", may="view")
         | _all("imports", "importrun", may="view add")
+        | _all("imports", "importprofile", may="view change delete")
         | _all("scanning", "device", "operatorsession", "scan", "badge", may="view")
         | _all("scanning", "scan", may="decide enter")
         | _all("scanning", "badge", may="issue")
@@ -60,13 +64,16 @@ ROLES: dict[str, frozenset[str]] = {
     ),
     Role.PLANNER: frozenset(
         _LOOK
+        | _EXPORTS
         | _all("catalog", *_CATALOG)
         | _all("catalog", "tool", may="confirm")
         | _all("catalog", "customer", "product", may="import export")
-        | _all("dispatch", "dispatchrule")
+        | _all("catalog", "tool", may="import")
+        | _all("dispatch", "dispatchrule", may="view add change delete import")
         | _all("dispatch", "dispatchdecision", may="view")
         | _all("accounts", "user", "membership", may="view")
         | _all("imports", "importrun", may="view add")
+        | _all("imports", "importprofile", may="view change delete")
         | _all("workorders", "workorder", "task", may="export dispatch")
         | _all("workorders", "task", may="assign")
         | _all("workorders", "workorder", may="print")
@@ -74,6 +81,7 @@ ROLES: dict[str, frozenset[str]] = {
     ),
     Role.AUDITOR: frozenset(
         _LOOK
+        | _all("imports", "exportrun", may="view")
         | _all("dispatch", "dispatchrule", "dispatchdecision", may="view")
         | _all("accounts", "user", "membership", "accesstoken", may="view")
         | _all("imports", "importrun", may="view")
@@ -83,6 +91,9 @@ ROLES: dict[str, frozenset[str]] = {
     ),
     Role.ADMINISTRATOR: frozenset(
         _all("accounts", "user", "department", "membership")
+        | _all("accounts", "user", may="import")
+        | _all("imports", "importrun", may="view add")
+        | _all("imports", "importprofile", may="view change delete")
         | _all("accounts", "accesstoken", may="view change delete")
         | _all("notices", "notice", may="view change")
         | _all("catalog", "process", may="view")

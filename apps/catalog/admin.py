@@ -20,7 +20,7 @@ from apps.catalog.models import Customer, Process, Product, Route, RouteStep, To
 from apps.catalog.services import confirm_tool
 from apps.core import activation
 from apps.core.admin import BulkVerb, ScopedAdmin, ScopedFilter, ScopedInline, Verb
-from apps.core.export import Exportable
+from apps.imports.exportable import Exportable
 
 IN_USE = (_("In use"), "is_active__exact=1")
 OUT_OF_USE = (_("Out of use"), "is_active__exact=0")

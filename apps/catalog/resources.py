@@ -1,22 +1,20 @@
-"""How customers and products with their routes come in from tables."""
+"""How customers, products with their routes, and tools come in from tables."""
 
-from copy import copy
 from typing import Any
 
-from django.db.models import Max
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import User
 from apps.accounts.roles import Role
-from apps.catalog.models import Customer, Process, Product, Route
-from apps.catalog.services import remove, save_customer, save_product
-from apps.core.errors import InvalidInput, RuleError
-from apps.core.reading import plain, read_codes, read_text, read_unit, shown, unknown
-from apps.imports.base import Column, Planned, ServiceResource
+from apps.catalog.models import Customer, Process, Product, Route, Tool, ToolKind
+from apps.catalog.services import remove, save_customer, save_product, save_tool
+from apps.core.context import signature
+from apps.core.reading import is_blank, label_words, plain, read_choice, read_codes, read_quantity, read_text, read_unit, unknown
+from apps.imports.base import Column
+from apps.imports.keyed import KeyedResource, values_of
 from apps.imports.models import ImportRow
 from apps.imports.registry import register
-from apps.imports.tables import ROW
 
 
 def code_of(value: Any) -> str:
@@ -34,105 +32,22 @@ def text_of(field: str, model: Any) -> Any:
     return lambda resource, value: read_text(value, most)
 
 
-class CatalogResource(ServiceResource):
-    """Rows with a code: a known code changes its row, a new one adds one, the same values leave it alone."""
+class CatalogResource(KeyedResource):
+    """Rows with a code."""
 
-    fields_told: tuple[str, ...] = ()
+    def read_key(self, row: dict[str, Any]) -> str:
+        return code_of(row.get("code") or "")
 
-    def prepare(self, rows: list[dict[str, Any]]) -> None:
-        codes = {self._code(row) for row in rows} - {""}
+    def load(self, keys: set[str]) -> tuple[dict[str, Any], set[str]]:
         model = self._meta.model
-        self.known = {row.code.upper(): row for row in model.objects.visible_to(self.by).filter(code__in=codes).locked()}
-        self.hidden = set(model.objects.filter(code__in=codes).values_list("code", flat=True)) - {row.code for row in self.known.values()}
+        known = {row.code.upper(): row for row in model.objects.visible_to(self.by).filter(code__in=keys).locked()}
+        return known, set(model.objects.filter(code__in=keys).values_list("code", flat=True)) - {row.code for row in known.values()}
 
-    def begin(self) -> None:
-        super().begin()
-        self.first_row: dict[str, int] = {}
+    def label_of(self, instance: Any) -> str:
+        return f"{instance.code} · {instance.name}"
 
-    def unit_of(self, row: dict[str, Any]) -> Any:
-        return self._code(row) or row[ROW]
-
-    @staticmethod
-    def _code(row: dict[str, Any]) -> str:
-        try:
-            return code_of(row.get("code") or "")
-        except InvalidInput:
-            return ""
-
-    def find(self, row: dict[str, Any]) -> Any:
-        found = self.known.get(self._code(row))
-        return copy(found) if found else None
-
-    def init_instance(self, row: Any = None) -> Any:
-        return self._meta.model()
-
-    def before_import_row(self, row: dict[str, Any], **kwargs: Any) -> None:
-        super().before_import_row(row, **kwargs)
-        code = self._code(row)
-        if code and self.first_row.setdefault(code, row[ROW]) != row[ROW]:
-            message = _("%(code)s stands in row %(row)s already. Delete one of the two.") % {
-                "code": shown(code),
-                "row": self.first_row[code],
-            }
-            self.problem(message, column="code", value=row.get("code"))
-        elif code in self.hidden:
-            self.problem(_("This code cannot be used. Ask a planner."), column="code", value=row.get("code"))
-
-    def told(self, instance: Any) -> list[tuple[str, str, str]]:
-        """(column, label, value in words) of what the plan shows of an object."""
-        shown_values = []
-        for name in self.fields_told:
-            field = instance._meta.get_field(name)
-            value = getattr(instance, f"get_{name}_display")() if field.choices else getattr(instance, name)
-            shown_values.append((name, str(field.verbose_name), "" if value is None else str(value)))
-        return shown_values
-
-    def planned(self, instance: Any, before: list[tuple[str, str, str]] | None) -> None:
-        """Write into the plan what happened to the row: created, changed (old -> new), or the same as before."""
-        after = self.told(instance)
-        if before is None:
-            details = [f"{label}: {value}" for _name, label, value in after if value]
-            action = "create"
-        else:
-            details = [f"{label}: {old} → {new}" for (_n, label, old), (_m, _l, new) in zip(before, after, strict=True) if old != new]
-            action = "update" if details else "same"
-        what = str(self._meta.model._meta.verbose_name)
-        told = Planned(self.row_number, action, what, f"{instance.code} · {instance.name}", details, address=self.link_to(instance))
-        told.seen, told.after = self.seen, instance.version
-        if action == "update":
-            told.undo = {"before": self.before}
-        self.plan.append(told)
-
-    def import_instance(self, instance: Any, row: dict[str, Any], **kwargs: Any) -> None:
-        """What the row was before is remembered for taking the import back."""
-        self.seen = instance.version if instance.pk else None
-        self.before = {name: getattr(instance, instance._meta.get_field(name).attname) for name in self.fields_told}
-        super().import_instance(instance, row, **kwargs)
-
-    def take_back(self, row: ImportRow) -> None:
-        """A row that was added is deleted, one that was changed gets its old values, if nobody saved it since."""
-        instance = self._meta.model.objects.visible_to(self.by).locked().filter(pk=row.address.rpartition(":")[2]).first()
-        if instance is None:
-            raise RuleError(_("%(what)s is not there any more.") % {"what": row.label}, code="gone")
-        if instance.version != row.after:
-            raise RuleError(_("%(what)s was changed after the import.") % {"what": row.label}, code="changed")
-        if row.action == "create":
-            remove(instance, by=self.by)
-        else:
-            for name, value in row.undo["before"].items():
-                setattr(instance, instance._meta.get_field(name).attname, value)
-            self.save_again(instance)
-        for pk in row.undo.get("routes", []):
-            remove(Route.objects.locked().get(pk=pk), by=self.by)
-
-    def save_again(self, instance: Any) -> None:
-        """Save a row whose old values were put back."""
-        raise NotImplementedError
-
-    @staticmethod
-    def link_to(instance: Any) -> str:
-        """What the result page links to."""
-        return f"{instance._meta.label_lower}:{instance.pk}"
+    def remove(self, instance: Any) -> None:
+        remove(instance, by=self.by)
 
 
 def _salesperson(resource: "CustomerResource", value: Any) -> User:
@@ -167,10 +82,10 @@ class CustomerResource(CatalogResource):
     def store(self, instance: Customer, *, is_new: bool) -> None:
         before = None if is_new else self.told(Customer.objects.select_related("salesperson").get(pk=instance.pk))
         if before is None or self.told(instance) != before:
-            save_customer(instance, by=self.by)
+            self.save(instance)
         self.planned(instance, before)
 
-    def save_again(self, instance: Customer) -> None:
+    def save(self, instance: Customer) -> None:
         save_customer(instance, by=self.by)
 
 
@@ -210,17 +125,110 @@ class ProductResource(CatalogResource):
         codes = getattr(instance, "route_codes", None)
         before = None if is_new else self.told(Product.objects.get(pk=instance.pk))
         wanted = [*self.told(instance)[:-1], ("route", "", " > ".join(codes))] if codes else self.told(instance)
-        last = Route.objects.aggregate(last=Max("pk"))["last"] or 0
-        if before is None or [value for _n, _l, value in wanted] != [value for _n, _l, value in before]:
+        if before is None or values_of(wanted) != values_of(before):
             save_product(instance, by=self.by, route_codes=codes)
         self.planned(instance, before)
-        if instance.route_id and instance.route_id > last:
-            self.plan[-1].undo["routes"] = [instance.route_id]
 
-    def save_again(self, instance: Product) -> None:
+    def take_back(self, row: ImportRow) -> None:
+        """The route that was made for it goes with it: its history names the row of the import, as this change does."""
+        super().take_back(row)
+        made = Route.history.filter(history_type="+", history_change_reason=signature().reason).values("id")
+        for route in Route.objects.filter(pk__in=made).locked():
+            remove(route, by=self.by)
+
+    def save(self, instance: Product) -> None:
         save_product(instance, by=self.by)
+
+
+TOOL_WORDS = {
+    "版": ToolKind.ARTWORK, "印版": ToolKind.ARTWORK, "图稿": ToolKind.ARTWORK, "模切版": ToolKind.DIE, "刀模": ToolKind.DIE,
+    "烫金版": ToolKind.FOIL_PLATE, "击凸版": ToolKind.EMBOSSING_PLATE,
+}  # fmt: skip
+
+
+def _kind(_resource: Any, value: Any) -> ToolKind:
+    words = label_words(ToolKind) | {kind.value: kind for kind in ToolKind} | TOOL_WORDS
+    return read_choice(value, words, _("kind of tool"))
+
+
+def _owner(resource: "ToolResource", value: Any) -> Customer:
+    found = resource.customers.get(plain(value).casefold())
+    if found is None:
+        raise unknown(value, _("customer"), [customer.name for customer in resource.customers.values()])
+    return found
+
+
+def _products(resource: "ToolResource", value: Any) -> list[str]:
+    codes = read_codes(value)
+    for code in codes:
+        if code not in resource.products:
+            raise unknown(code, _("product code"), resource.products)
+    return codes
+
+
+class ToolResource(KeyedResource):
+    """Artworks, dies and plates, by kind, code and revision. Whether one is confirmed is never read: that is a verb."""
+
+    permission = "catalog.import_tool"
+    sheet_names = ("版具", "工装", "tools", "tool")
+    fields_told = ("name", "customer")
+
+    kind = Column("kind", gettext_lazy("Kind"), "种类", "类型", "版具类型", "tool kind", read=_kind, required=True)
+    code = Column("code", gettext_lazy("Code"), "编码", "版号", "版具编码", "tool code", read=text_of("code", Tool), required=True)
+    revision = Column("revision", gettext_lazy("Revision"), "版本", "版次", "version", read=lambda _r, value: read_quantity(value, 999))
+    name = Column("name", gettext_lazy("Name"), "名称", "版具名称", "tool name", read=text_of("name", Tool))
+    customer = Column("customer", gettext_lazy("Customer"), "客户", "客户编码", "customer code", read=_owner)
+    products = Column("product_codes", gettext_lazy("Product codes"), "产品编码", "适用产品", "products", read=_products)
+
+    class Meta:
+        model = Tool
+
+    def prepare(self, rows: list[dict[str, Any]]) -> None:
+        customers = Customer.objects.visible_to(self.by).active()
+        self.customers = {plain(key).casefold(): one for one in customers for key in (one.name, one.code)}
+        products = Product.objects.visible_to(self.by).active()
+        self.products = {one.code.upper(): one for one in products}
+        super().prepare(rows)
+
+    def read_key(self, row: dict[str, Any]) -> Any:
+        code = read_text(row.get("code") or "")
+        if not code or is_blank(row.get("kind")):
+            return ""
+        revision = row.get("revision")
+        return _kind(self, row["kind"]).value, code, 1 if is_blank(revision) else read_quantity(revision, 999)
+
+    def load(self, keys: set[Any]) -> tuple[dict[Any, Tool], set[Any]]:
+        named = Tool.objects.filter(code__in={code for _kind, code, _revision in keys})
+        seen = named.visible_to(self.by).select_related("customer").prefetch_related("products").locked()
+        known = {(one.kind, one.code, one.revision): one for one in seen}
+        return known, set(named.values_list("kind", "code", "revision")) - known.keys()
+
+    def told(self, instance: Tool) -> list[tuple[str, str, str]]:
+        return self._told(instance, [one.code for one in instance.products.all()])
+
+    def _told(self, instance: Tool, codes: list[str]) -> list[tuple[str, str, str]]:
+        label = str(instance._meta.get_field("products").verbose_name)
+        return [*super().told(instance), ("products", label, ", ".join(sorted(codes)))]
+
+    def snapshot(self, instance: Tool) -> dict[str, Any]:
+        return super().snapshot(instance) | {"products": sorted(one.pk for one in instance.products.all())}
+
+    def store(self, instance: Tool, *, is_new: bool) -> None:
+        codes = getattr(instance, "product_codes", None)
+        before = None if is_new else self.told(Tool.objects.select_related("customer").get(pk=instance.pk))
+        if before is None or self._told(instance, codes if codes is not None else [one.code for one in instance.products.all()]) != before:
+            save_tool(instance, by=self.by, products=None if codes is None else [self.products[code] for code in codes])
+        self.planned(instance if is_new else Tool.objects.select_related("customer").get(pk=instance.pk), before)
+
+    def remove(self, instance: Tool) -> None:
+        remove(instance, by=self.by)
+
+    def restore(self, instance: Tool, before: dict[str, Any]) -> None:
+        instance.name, instance.customer_id = before["name"], before["customer"]
+        save_tool(instance, by=self.by, products=Product.objects.filter(pk__in=before["products"]))
 
 
 register("catalogue", gettext_lazy("Customers and products"), CustomerResource, ProductResource)
 register("customers", gettext_lazy("Customers"), CustomerResource)
 register("products", gettext_lazy("Products with their routes"), ProductResource)
+register("tools", gettext_lazy("Tools"), ToolResource)

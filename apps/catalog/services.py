@@ -1,6 +1,6 @@
 """The catalogue's verbs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, count
 from typing import Any
 
@@ -54,7 +54,20 @@ def save_product(product: Product, *, by: Any, route_codes: Sequence[str] | None
         return product
 
 
-def remove(instance: Customer | Product | Route, *, by: Any) -> None:
+def save_tool(tool: Tool, *, by: Any, products: Iterable[Product] | None = None) -> Tool:
+    """Save a new or changed tool; `products` are all that it is for, None leaves them. Raises InvalidInput with every wrong field."""
+    with acting(by):
+        _require(by, "tool", tool)
+        if tool.pk:
+            _in_sight(Tool, tool, by)
+        validated(tool)
+        tool.save()
+        if products is not None:
+            tool.products.set(products)
+        return tool
+
+
+def remove(instance: Customer | Product | Route | Tool, *, by: Any) -> None:
     """Delete a row of the catalogue that nothing depends on. Raises RuleError that names the first thing that does. Locks the row."""
     with acting(by):
         name = instance._meta.model_name

@@ -15,7 +15,7 @@ from apps.core.models import JobRun
 from apps.dashboard import figures
 from apps.dashboard.links import list_of, may_open
 from apps.dispatch.models import DispatchDecision, DispatchRule
-from apps.imports.models import ImportRun
+from apps.imports.models import ExportRun, ImportRun
 from apps.notices.models import Notice
 from apps.scanning.models import Badge, Device, OperatorSession, Scan
 from apps.workorders.models import Task, WorkEvent, WorkOrder
@@ -46,6 +46,7 @@ def pages(user: Any) -> list[dict[str, Any]]:
                 *_page(user, Task, _("Tasks"), "checklist", filters=OPEN_TASKS),
                 *_page(user, WorkEvent, _("Events"), "history"),
                 *_page(user, ImportRun, _("Imports"), "upload_file"),
+                *_page(user, ExportRun, _("My exports"), "download"),
             ],
         },
         {

@@ -17,6 +17,8 @@ from apps.accounts import services
 from apps.accounts.access import access_of
 from apps.accounts.models import AccessToken, Department
 from apps.accounts.roles import Role
+from apps.accounts.second_factor import factor_of
+from apps.accounts.sessions import end_session, end_sessions, handle_of, open_sessions
 from apps.core.context import acting
 from apps.dashboard import figures
 from apps.dashboard.links import of_notice, page_of
@@ -73,6 +75,8 @@ def account(request: HttpRequest) -> HttpResponse:
         "title": _("My account"),
         "roles": [Role(role).label for role in sorted(access.roles)],
         "departments": [(one.label, one.pk in access.leads) for one in departments],
+        "sessions": [(row, handle_of(row.session_key), row.session_key == request.session.session_key) for row in open_sessions(user)],
+        "second_factor": factor_of(user),
         "tokens": AccessToken.objects.filter(user=user, revoked_at=None),
         "languages": settings.LANGUAGES,
     }
@@ -82,7 +86,10 @@ def account(request: HttpRequest) -> HttpResponse:
 def change_password(request: HttpRequest) -> HttpResponse:
     """The admin's own page, in place of it: here the change is signed by who makes it."""
     with acting(request.user, reason="password"):
-        return admin.site.password_change(request)
+        response = admin.site.password_change(request)
+    if request.method == "POST" and response.status_code == 302:
+        end_sessions(request.user, but=request.session.session_key)
+    return response
 
 
 @require_POST
@@ -91,6 +98,20 @@ def revoke_own_token(request: HttpRequest, pk: int) -> HttpResponse:
     token = get_object_or_404(AccessToken.objects.filter(user=request.user), pk=pk)
     services.revoke_token(token, by=request.user)
     messages.success(request, _("The token %(token)s no longer signs in.") % {"token": token})
+    return redirect("dashboard:account")
+
+
+@require_POST
+def end_own_session(request: HttpRequest) -> HttpResponse:
+    """Sign out one of the user's own sessions, or all but this one."""
+    if request.POST.get("session") == "others":
+        number = end_sessions(request.user, but=request.session.session_key)
+        said = ngettext("%(count)s other session is signed out.", "%(count)s other sessions are signed out.", number)
+        messages.success(request, said % {"count": number})
+    elif end_session(request.user, request.POST.get("session", "")):
+        messages.success(request, _("The session is signed out."))
+    else:
+        messages.warning(request, _("This session has ended already."))
     return redirect("dashboard:account")
 
 

@@ -1,33 +1,55 @@
 """Pages of imports: upload, the plan, corrections, apply, stop, take back, and the list of runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import unquote_plus
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, path, reverse
+from django.utils.html import format_html_join
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
-from apps.core.admin import VerbsOnlyAdmin
+from apps.core.admin import ScopedAdmin, Verb, VerbsOnlyAdmin
 from apps.core.errors import InvalidInput, RuleError
+from apps.core.export import FORMATS
 from apps.core.forms import tell
-from apps.imports import services
+from apps.core.validation import validated
+from apps.imports import exports, services
 from apps.imports.badrows import as_workbook, columns_of, read_back
-from apps.imports.forms import CorrectedForm, UploadForm, options_forms
-from apps.imports.models import UNTOUCHED, ImportRow, ImportRun, ImportState, RowAction, RowState
+from apps.imports.exportable import allowed_lists, download, lists, request_of
+from apps.imports.files import sheets_of
+from apps.imports.forms import CorrectedForm, SavedExportForm, SaveProfileForm, UploadForm, options_forms
+from apps.imports.matching import Match, propose
+from apps.imports.models import (
+    UNTOUCHED,
+    ExportRun,
+    ExportState,
+    ImportProfile,
+    ImportRow,
+    ImportRun,
+    ImportState,
+    RowAction,
+    RowState,
+    SavedExport,
+)  # fmt: skip
 from apps.imports.registry import KINDS, Kind, kinds_for
+from apps.imports.services import Ask
 from apps.imports.staging import as_typed
 from apps.imports.working import outlook
 
 PAGE = 200  # things of a plan on one page
+REMARKS = 500  # of each level on the page
 TO_FIX = 50  # wrong rows on one page
 STATES = {
+    ImportState.MATCHING: "warning",
+    ImportState.READING: "info",
     ImportState.PLANNING: "info", ImportState.PLANNED: "info", ImportState.FAULTY: "danger", ImportState.APPLYING: "info",
     ImportState.STOPPED: "warning", ImportState.PARTLY: "warning", ImportState.APPLIED: "success", ImportState.REVERTING: "info",
     ImportState.REVERTED: "plain",
@@ -62,6 +84,7 @@ class ImportRunAdmin(VerbsOnlyAdmin):
             path("<int:pk>/again/", view(require_POST(self.again_view)), name="imports_again"),
             path("<int:pk>/correct/", view(require_POST(self.correct_view)), name="imports_correct"),
             path("<int:pk>/corrected/", view(require_POST(self.corrected_view)), name="imports_corrected"),
+            path("<int:pk>/columns/", view(require_http_methods(["GET", "HEAD", "POST"])(self.columns_view)), name="imports_columns"),
             path("<int:pk>/rows/", view(require_GET(self.rows_view)), name="imports_rows"),
             path("<int:pk>/progress/", view(require_GET(self.progress_view)), name="imports_progress"),
             *super().get_urls(),
@@ -90,12 +113,15 @@ class ImportRunAdmin(VerbsOnlyAdmin):
         offered = list(kinds_for(request.user))
         kind = self._chosen(request, offered)
         arguments = (request.POST, request.FILES) if request.method == "POST" else ()
-        form, asked = UploadForm(*arguments), options_forms(kind, *arguments[:1], by=request.user)
+        form, asked = UploadForm(*arguments, kind=kind, by=request.user), options_forms(kind, *arguments[:1], by=request.user)
         if request.method == "POST" and all([form.is_valid(), *(one.is_valid() for one in asked)]):
             options = {name: value for one in asked for name, value in one.stored().items()}
             try:
-                file, wait = form.cleaned_data["file"], services.AT_ONCE
-                run = services.plan_import(kind.key, file, by=request.user, options=options, reading=form.reading(), seconds=wait)
+                run = services.plan_import(
+                    kind.key, form.cleaned_data["file"], by=request.user, options=options, reading=form.reading(),
+                    profile=form.chosen_profile(), ask=Ask.ALWAYS if form.cleaned_data["by_hand"] else Ask.NEEDED,
+                    seconds=services.AT_ONCE,
+                )  # fmt: skip
             except RuleError as refusal:
                 tell(form, refusal)
             else:
@@ -107,6 +133,36 @@ class ImportRunAdmin(VerbsOnlyAdmin):
             "forms": [form, *asked], "media": _media(form, *asked),
         }  # fmt: skip
         return TemplateResponse(request, "admin/imports/upload.html", context)
+
+    def columns_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Each column of the file with what it is taken for, to be corrected and perhaps kept as a profile."""
+        run = self._own(request, pk)
+        if run.state != ImportState.MATCHING:
+            return HttpResponseRedirect(self.object_url(run.pk))
+        kind, data = KINDS.get(run.resource), request.POST if request.method == "POST" else request.GET
+        if kind is None:
+            raise Http404
+        profile = ImportProfile.objects.visible_to(request.user).filter(pk=run.options.get("profile")).first()
+        sheets = sheets_of(run)
+        matches = propose(kind, sheets, profile=profile.columns if profile else None, looks=looks_of(data, kind))
+        form = SaveProfileForm(data) if request.method == "POST" else SaveProfileForm()
+        if request.method == "POST":
+            take_choices(data, matches)
+            if form.is_valid():
+                try:
+                    run = services.match_columns(run, matches, by=request.user, seconds=services.AT_ONCE, **form.cleaned_data)
+                except RuleError as refusal:
+                    tell(form, refusal)
+                else:
+                    return HttpResponseRedirect(self.object_url(run.pk))
+        context = {
+            **self.admin_site.each_context(request), "title": str(run), "subtitle": self.what(run), "opts": self.opts, "run": run,
+            "forms": [form], "sheets": [(at, sheet.name or gettext("the table")) for at, sheet in enumerate(sheets)],
+            "matches": [(match, [(name, one.expected(), one.required) for name, one in match.resource.columns().items()])
+                        for match in matches],
+            "media": form.media,
+        }  # fmt: skip
+        return TemplateResponse(request, "admin/imports/columns.html", context)
 
     def _chosen(self, request: HttpRequest, offered: list[Kind]) -> Kind:
         key = request.GET.get("resource", "")
@@ -122,14 +178,14 @@ class ImportRunAdmin(VerbsOnlyAdmin):
     def plan_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """What the import would do or did, what is wrong with the file, and what can be done now."""
         run = self._seen(request, object_id)
+        if run.state == ImportState.MATCHING and run.owner_id == request.user.pk and run.resource in KINDS:
+            return HttpResponseRedirect(reverse("admin:imports_columns", args=[run.pk]))
         kind = KINDS.get(run.resource)
-        levels: dict[str, list] = {"error": [], "warning": [], "read": [], "note": []}
-        for problem in run.problems:
-            levels[problem["level"]].append(problem)
+        levels, counts = run.told(REMARKS)
         context = {
             **self.admin_site.each_context(request),
             "title": str(run), "subtitle": self.what(run), "opts": self.opts, "run": run, "state_tone": STATES[ImportState(run.state)],
-            "totals": services.totals(run), "levels": levels, "again": run.resource, "outlook": outlook(run),
+            "totals": services.totals(run), "levels": levels, "counts": counts, "again": run.resource, "outlook": outlook(run),
             "is_own": run.owner_id == request.user.pk, "is_untouched": run.state in UNTOUCHED,
             "kept": run.rows.exclude(kept_because="").leading()[:PAGE],
             **_actions(run), **_entries(request, run),
@@ -219,6 +275,78 @@ class ImportRunAdmin(VerbsOnlyAdmin):
         if kind is None or len(run.tables) != len(kind.resources):
             raise Http404
         return kind
+
+
+@admin.register(ImportProfile)
+class ImportProfileAdmin(ScopedAdmin):
+    """Profiles are made on the page that asks for the columns; their owner renames, shares and deletes them."""
+
+    list_display = ("name", "what", "owner", "is_shared")
+    list_filter = (("is_shared", BooleanRadioFilter),)
+    list_select_related = ("owner",)
+    search_fields = ("name",)
+    fields = ("name", "is_shared", "what", "owner", "told")
+    readonly_fields = ("what", "owner", "told")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: ImportProfile | None = None) -> bool:
+        return super().has_change_permission(request, obj) and (obj is None or self._is_own(request, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: ImportProfile | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and (obj is None or self._is_own(request, obj))
+
+    def save_model(self, request: HttpRequest, obj: ImportProfile, form: Any, change: bool) -> None:
+        validated(obj)
+        super().save_model(request, obj, form, change)
+
+    @staticmethod
+    def _is_own(request: HttpRequest, obj: ImportProfile) -> bool:
+        return obj.owner_id == request.user.pk or request.user.is_superuser
+
+    def get_actions(self, request: HttpRequest) -> dict:
+        """One by one: a list may hold profiles of others."""
+        return {}
+
+    @display(description=_("what"))
+    def what(self, profile: ImportProfile) -> str:
+        return str(KINDS[profile.resource].label) if profile.resource in KINDS else profile.resource
+
+    @display(description=_("columns"))
+    def told(self, profile: ImportProfile) -> str:
+        """Each header with the column that it is read as."""
+        kind, lines = KINDS.get(profile.resource), []
+        for part, columns in profile.columns.items():
+            known = kind.resources[int(part)].columns() if kind and int(part) < len(kind.resources) else {}
+            lines += [(header, known[name].label if name in known else _("not read")) for header, name in columns.items()]
+        return format_html_join("", "<p>{} → {}</p>", lines) or "–"
+
+
+MOST_DIGITS = 5
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
+
+
+def looks_of(data: Any, kind: Kind) -> dict[int, tuple[int, int]]:
+    """Which sheet and header row the page asks for each part: {part: (sheet, row index)}."""
+    looks = {}
+    for part in range(len(kind.resources)):
+        sheet, header = _number(data.get(f"sheet-{part}")), _number(data.get(f"header-{part}"))
+        if sheet is not None and header:
+            looks[part] = (sheet, header - 1)
+    return looks
+
+
+def take_choices(data: Any, matches: Sequence[Match]) -> None:
+    """Write the form's selects into the matches; what is no column of the resource is left out."""
+    for match in matches:
+        for place, one in enumerate(match.columns):
+            name = data.get(f"column-{match.part}-{place}")
+            if name is not None:
+                one["column"] = name if name in match.resource.columns() else ""
 
 
 def _actions(run: ImportRun) -> dict[str, Any]:
@@ -339,3 +467,106 @@ def _address(address: str) -> str:
         return reverse(f"admin:{label.replace('.', '_')}_change", args=[pk]) if pk else ""
     except NoReverseMatch:
         return ""
+
+
+def _list_name(resource: str) -> str:
+    its_admin = lists().get(resource)
+    return str(its_admin.opts.verbose_name_plural) if its_admin else resource
+
+
+@admin.register(SavedExport)
+class SavedExportAdmin(ScopedAdmin):
+    """One's own exports, to be had again or at an hour. Made from the list whose filter they have."""
+
+    form = SavedExportForm
+    list_display = ("name", "what", "filter_shown", "format", "every", "next_at")
+    search_fields = ("name",)
+    fieldsets = (
+        (None, {"fields": ("resource", "query", "name", "format", "columns")}),
+        (_("By itself"), {"fields": ("every", ("weekday", "hour"))}),
+    )
+    verbs = (
+        Verb(
+            "run", _("Export now"), exports.run_saved, icon="download", variant="primary", goes_to=exports.page_of,
+            text=_("The file is made in the background, with the rights that you have now."), done=_("%(object)s is being made."),
+            when=lambda user, saved: saved.owner_id == user.pk,
+        ),
+    )  # fmt: skip
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and bool(allowed_lists(request.user))
+
+    def get_form(self, request: HttpRequest, obj: SavedExport | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        mine, asked = allowed_lists(request.user), request_of(request.user)
+        form.offered = {label: [(name, one.export_header(name)) for name in one.export_names(asked)] for label, one in mine.items()}
+        return form
+
+    def save_model(self, request: HttpRequest, obj: SavedExport, form: Any, change: bool) -> None:
+        exports.save(obj, by=request.user)
+
+    @display(description=_("list"), ordering="resource")
+    def what(self, saved: SavedExport) -> str:
+        return _list_name(saved.resource)
+
+    @display(description=_("filter"))
+    def filter_shown(self, saved: SavedExport) -> str:
+        return unquote_plus(saved.query) or "–"
+
+
+def _file_of(run: ExportRun) -> FileResponse:
+    headers = {"Cache-Control": "no-store"}
+    return FileResponse(run.file.open("rb"), as_attachment=True, filename=run.file_name, content_type=FORMATS[run.format], headers=headers)
+
+
+EXPORT_STATES = {
+    ExportState.WAITING: "info", ExportState.RUNNING: "info", ExportState.DONE: "success", ExportState.FAILED: "danger",
+}  # fmt: skip
+
+
+@admin.register(ExportRun)
+class ExportRunAdmin(VerbsOnlyAdmin):
+    """One's own files of long lists and of saved exports, for the days that they are kept."""
+
+    list_display = ("title_shown", "what", "format", "state_label", "rows_done", "created_at", "finished_at")
+    list_filter = (("state", ChoicesDropdownFilter),)
+    fields = ("title_shown", "what", "filter_shown", "format", "state_label", "rows_done", "problem", "created_at", "finished_at")
+    readonly_fields = fields
+    ordering = ("-pk",)
+    actions = ()
+    change_form_outer_before_template = "admin/imports/export.html"
+    verbs = (
+        Verb(
+            "download", _("Download"), download, icon="download", variant="primary",
+            text=_("The file holds what you were allowed to see when it was made."),
+            when=lambda user, run: run.state == ExportState.DONE, answers=_file_of,
+        ),
+    )  # fmt: skip
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
+        address = reverse("admin:imports_savedexport_changelist")
+        links = [{"label": gettext("Saved exports"), "icon": "bookmark", "url": address}]
+        return super().changelist_view(request, {"table_links": links, **(extra_context or {})})
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """The page asks itself until the file is there, and loads anew then."""
+        run = self.get_object(request, object_id)
+        if request.headers.get("HX-Request") and run is not None and not run.is_working:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    @display(description=_("export"), ordering="pk")
+    def title_shown(self, run: ExportRun) -> str:
+        return str(run)
+
+    @display(description=_("list"), ordering="resource")
+    def what(self, run: ExportRun) -> str:
+        return _list_name(run.resource)
+
+    @display(description=_("filter"))
+    def filter_shown(self, run: ExportRun) -> str:
+        return unquote_plus(run.query) or "–"
+
+    @display(description=_("state"), ordering="state", label=EXPORT_STATES)
+    def state_label(self, run: ExportRun) -> tuple[str, str]:
+        return run.state, run.get_state_display()

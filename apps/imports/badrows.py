@@ -30,13 +30,13 @@ def as_workbook(run: ImportRun, kind: Kind) -> Any:
     """An open temporary file: a sheet for each table, with the row's number, its cells as they are, and why it is not imported."""
     book = Workbook(write_only=True)
     for part, resource in enumerate(kind.resources):
-        rows = list(run.rows.bad().filter(part=part))
-        if not rows:
+        rows = run.rows.bad().filter(part=part)
+        if not rows.exists():
             continue
         sheet = book.create_sheet(_sheet_name(run, kind, part))
         names = columns_of(run, kind, part)
         sheet.append([_("Row"), *(str(resource.columns()[name].label) for name in names), _("Reason")])
-        for row in rows:
+        for row in rows.iterator(chunk_size=1000):
             sheet.append([row.number, *(_out(row.cells.get(name)) for name in names), safe(_reason(row))])
     if not book.worksheets:
         book.create_sheet(_("Rows")).append([_("Row"), _("Reason")])

@@ -71,6 +71,7 @@ class Planned:
     name: str = ""
     after: int | None = None
     undo: dict[str, Any] = field(default_factory=dict)
+    change: Any = None  # what a resource that writes in sets hands from reading to writing
 
     @property
     def promise(self) -> tuple:
@@ -101,6 +102,7 @@ class ServiceResource(Resource):
     permission = ""
     sheet_names: tuple[str, ...] = ()
     options_form: type[OptionsForm] | None = None
+    in_sets = False  # things are read, then checked together (`check`), then written together (`write`), instead of by `store`
 
     class Meta:
         instance_loader_class = BaseInstanceLoader  # `find` looks rows up
@@ -110,6 +112,7 @@ class ServiceResource(Resource):
         super().__init__()
         self.by, self.run, self.options = by, run, options
         self.row_number = 0
+        self._reads: dict[tuple[str, type, Any], tuple[Any, str, str] | InvalidInput] = {}
         self.begin()
 
     def begin(self) -> None:
@@ -118,6 +121,11 @@ class ServiceResource(Resource):
         self.remarks: list[Remark] = []
         self.understood: dict[int, dict[str, str]] = {}
         self._problems_at: Counter[int] = Counter()
+
+    def renew(self, run: Any) -> None:
+        """Go on with a later part of the same run: whoever imports was read anew, and nothing read before is trusted."""
+        self.by, self.run = run.owner, run
+        self._reads.clear()
 
     @classmethod
     def columns(cls) -> dict[str, Column]:
@@ -166,6 +174,16 @@ class ServiceResource(Resource):
     def finish(self) -> None:
         """What can only be done after the last row of the thing."""
 
+    def check(self, outcomes: Sequence[Outcome], *, writing: bool) -> None:
+        """Find out which of the things that were read cannot be written, and `drop` those. Leaves nothing behind in the database.
+
+        `writing`: they are written next, so that nothing has to be tried out.
+        """
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write the things that were read and checked. Raises what the services do; the caller takes everything back then."""
+        raise NotImplementedError
+
     def take_back(self, row: Any) -> None:
         """Undo what the applied row did. Raises RuleError with the reason where something depends on it, or changed since."""
         raise NotImplementedError
@@ -196,7 +214,26 @@ class ServiceResource(Resource):
             column = getattr(one, "field", "")
             self.problem(str(one), row=row, column=column, value=(cells or {}).get(column, ""), nearest=_nearest(one))
 
+    def drop(self, outcome: Outcome, error: RuleError | PermissionDenied) -> None:
+        """A service's refusal of a whole thing, after it was read."""
+        row, self.remarks = outcome.planned.row, outcome.remarks
+        self.refused(error, row)
+        outcome.planned = None
+
     # How import-export is driven.
+
+    def read_units(self, units: Iterable[Sequence[dict[str, Any]]], *, writing: bool) -> list[Outcome]:
+        """Read and check the rows of things, without import-export's own loop: it saves row by row. Writes nothing."""
+        outcomes = []
+        for rows in units:
+            self.begin()
+            for row in rows:
+                self.before_import_row(row)
+                self.import_instance(self.init_instance(row), row)
+            self.finish()
+            outcomes.append(Outcome(self.plan[0] if self.plan else None, self.remarks, self.understood))
+        self.check([one for one in outcomes if one.planned and not one.has_errors], writing=writing)
+        return outcomes
 
     def run_unit(self, rows: Sequence[dict[str, Any]]) -> Outcome:
         """Import the rows of one thing. Whether it stays is for the caller's transaction; nothing is raised for problems."""
@@ -227,26 +264,37 @@ class ServiceResource(Resource):
             return
         for name, column in self.columns().items():
             value = row.get(name)
-            try:
-                if isinstance(value, Broken):
-                    raise InvalidInput(
-                        _("The cell holds %(got)s, but not its result. Open the file in a spreadsheet, save it, and upload it again.")
-                        % {"got": shown(value)},
-                        code="formula",
-                    )
-                if is_blank(value):
-                    if column.required:
-                        raise self.when_blank(name, row)
-                    continue
-                read = column.read(self, value)
-            except InvalidInput as error:
-                self.problem(error, column=name, value=value, nearest=_nearest(error))
+            if is_blank(value):
+                if column.required:
+                    error = self.when_blank(name, row)
+                    self.problem(error, column=name, value=value, nearest=_nearest(error))
                 continue
+            key = (name, type(value), value)
+            if key not in self._reads:  # the same few customers, products and days stand in most rows
+                self._reads[key] = self._read(name, column, value)
+            found = self._reads[key]
+            if isinstance(found, InvalidInput):
+                self.problem(found, column=name, value=value, nearest=_nearest(found))
+                continue
+            read, words, told = found
             setattr(instance, column.attribute, read)
-            self.understood.setdefault(self.row_number, {})[name] = in_words(read)
-            if column.tell and isinstance(value, str) and not _reads_itself(value):
-                told = _("%(got)s is read as %(value)s.") % {"got": shown(value), "value": read}
+            self.understood.setdefault(self.row_number, {})[name] = words
+            if told:
                 self.problem(told, column=name, value=value, level=UNDERSTOOD)
+
+    def _read(self, name: str, column: Column, value: Any) -> tuple[Any, str, str] | InvalidInput:
+        """What a cell says, in words too, and how an unusual way to write it was understood; or why it cannot be read."""
+        if isinstance(value, Broken):
+            told = _("The cell holds %(got)s, but not its result. Open the file in a spreadsheet, save it, and upload it again.")
+            return InvalidInput(told % {"got": shown(value)}, code="formula")
+        try:
+            read = column.read(self, value)
+        except InvalidInput as error:
+            return error
+        told = ""
+        if column.tell and isinstance(value, str) and not _reads_itself(value):
+            told = _("%(got)s is read as %(value)s.") % {"got": shown(value), "value": read}
+        return read, in_words(read), told
 
     def when_blank(self, name: str, row: dict[str, Any]) -> InvalidInput:
         """What to say about a needed cell that is blank."""

@@ -1,7 +1,7 @@
 """The background jobs of imports."""
 
 from apps.core.jobs import enqueue, job
-from apps.imports import services, working
+from apps.imports import exportable, exports, services, working
 
 
 @job("imports.work")
@@ -22,4 +22,18 @@ def sweep() -> int:
 @job("imports.purge")
 def purge() -> int:
     """Throw away plans that nobody applied, and files that were kept long enough."""
-    return services.purge()
+    return services.purge() + exports.purge()
+
+
+@job("imports.export")
+def export(pk: int) -> None:
+    """Make the file of an export."""
+    run = exports.claim(pk)
+    if run is not None:
+        exportable.work(run)
+
+
+@job("imports.exports_due")
+def exports_due() -> int:
+    """Start the saved exports whose hour has come; says how many."""
+    return exports.start_due()

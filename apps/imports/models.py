@@ -1,17 +1,23 @@
 """Files that people bring, their rows, and what became of each."""
 
+from collections import Counter
+from datetime import timedelta
+from itertools import chain
 from typing import Any, Self
 
 from django.conf import settings
 from django.core.files.storage import storages
 from django.db import models
 from django.db.models import Q
+from django.utils.dates import WEEKDAYS as DAYS
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from apps.accounts.access import access_of
 from apps.accounts.models import Membership
+from apps.core.history import Tracked
+from apps.core.models import Versioned
 from apps.core.querysets import ScopedQuerySet
 
 
@@ -20,6 +26,8 @@ def private_storage() -> Any:
 
 
 class ImportState(models.TextChoices):
+    MATCHING = "matching", _("waits for its columns")
+    READING = "reading", _("being read")
     PLANNING = "planning", _("being planned")
     PLANNED = "planned", pgettext_lazy("import", "planned")
     FAULTY = "faulty", _("has errors")
@@ -31,8 +39,11 @@ class ImportState(models.TextChoices):
     REVERTED = "reverted", _("taken back")
 
 
-WORKING = (ImportState.PLANNING, ImportState.APPLYING, ImportState.REVERTING)  # a job is at it, or should be
-UNTOUCHED = (ImportState.PLANNING, ImportState.PLANNED, ImportState.FAULTY)  # nothing of it was ever written
+LEASE = timedelta(seconds=60)  # how long a run is left to who is at it, without a sign of life
+WORKING = (ImportState.READING, ImportState.PLANNING, ImportState.APPLYING, ImportState.REVERTING)  # a job is at it, or should be
+UNTOUCHED = (  # nothing of it was ever written
+    ImportState.MATCHING, ImportState.READING, ImportState.PLANNING, ImportState.PLANNED, ImportState.FAULTY,
+)  # fmt: skip
 
 
 class ImportRunQuerySet(ScopedQuerySet):
@@ -102,10 +113,60 @@ class ImportRun(models.Model):
         told += [(row.number, remark) for row in self.rows.exclude(remarks=[]) for remark in row.told_remarks]
         return [remark for _number, remark in sorted(told, key=lambda one: (one[1]["part"], one[0]))]
 
+    def told(self, most: int) -> tuple[dict[str, list[dict[str, Any]]], Counter[str]]:
+        """As `problems`, by level: the first `most` of each, and how many there are. One query, whose rows are not kept."""
+        first: dict[str, list[dict[str, Any]]] = {"error": [], "warning": [], "read": [], "note": []}
+        counts: Counter[str] = Counter()
+        rows = self.rows.exclude(remarks=[]).order_by("part", "number").iterator(chunk_size=1000)
+        for remark in chain(self.notes, (remark for row in rows for remark in row.told_remarks)):
+            counts[remark["level"]] += 1
+            if len(first[remark["level"]]) < most:
+                first[remark["level"]].append(remark)
+        return first, counts
+
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
         self.__dict__.pop("plan", None)
         self.__dict__.pop("problems", None)
         super().refresh_from_db(*args, **kwargs)
+
+
+class ImportProfileQuerySet(ScopedQuerySet):
+    def visible_to(self, user: Any) -> Self:
+        """A profile is its owner's. A shared one is everybody's who may import; superusers see them all."""
+        access = access_of(user)
+        if access.is_superuser:
+            return self
+        shared = Q(is_shared=True) if access.has("imports.add_importrun") else Q(pk__in=())
+        return self.filter(shared | Q(owner=access.user_id))
+
+
+class ImportProfile(Versioned):
+    """How the files of one sender are read: which header is which column. Only its owner changes it."""
+
+    resource = models.CharField(_("what"), max_length=40, editable=False, help_text="A key of the registry of resources.")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("owner"), on_delete=models.CASCADE, related_name="import_profiles", editable=False
+    )
+    name = models.CharField(_("name"), max_length=80, help_text=_("Of the sender, for example."))
+    is_shared = models.BooleanField(_("shared"), default=False, help_text=_("Everybody who may import the same can choose it too."))
+    columns = models.JSONField(default=dict, editable=False, help_text='{part: {header as it is compared: column, or ""}}.')
+    objects = ImportProfileQuerySet.as_manager()
+    history = Tracked()
+
+    class Meta:
+        verbose_name = _("import profile")
+        verbose_name_plural = _("import profiles")
+        ordering = ["resource", "name", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "resource", "name"],
+                name="import_profile_once_per_owner",
+                violation_error_message=_("You have a profile of this name already. Take another name."),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class RowAction(models.TextChoices):
@@ -203,3 +264,101 @@ class ImportRow(models.Model):
     @property
     def told_remarks(self) -> list[dict[str, Any]]:
         return [{**remark, "row": self.number, "part": self.part, "sheet": self.sheet} for remark in self.remarks]
+
+
+class Every(models.TextChoices):
+    """When a saved export runs by itself."""
+
+    NEVER = "", _("only when I ask")
+    DAY = "day", _("every day")
+    WEEK = "week", _("every week")
+
+
+WEEKDAYS = list(DAYS.items())
+HOURS = [(hour, f"{hour:02}:00") for hour in range(24)]
+FORMATS = [(name, name) for name in ("xlsx", "ods", "csv", "json")]
+
+
+class OwnQuerySet(ScopedQuerySet):
+    def visible_to(self, user: Any) -> Self:
+        """One's own, nobody else's: what the file holds is what its owner may see."""
+        return self.filter(owner=access_of(user).user_id)
+
+
+class SavedExport(Versioned):
+    """A list with its filters, columns and format, to be had again: on demand, or at an hour of the site's clock."""
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("owner"), on_delete=models.CASCADE, related_name="saved_exports", editable=False
+    )
+    name = models.CharField(_("name"), max_length=80)
+    resource = models.CharField(_("list"), max_length=80, help_text="The model's label.")
+    query = models.CharField(_("filter"), max_length=2000, blank=True, help_text="The query string of the list.")
+    columns = models.JSONField(_("columns"), default=list, blank=True, help_text="Names of export columns; none: all of them.")
+    format = models.CharField(_("format"), max_length=5, choices=FORMATS, default="xlsx")
+    language = models.CharField(_("language"), max_length=10, blank=True, editable=False)
+    every = models.CharField(_("when"), max_length=5, choices=Every, blank=True, default=Every.NEVER)
+    weekday = models.PositiveSmallIntegerField(_("day"), choices=WEEKDAYS, default=0, help_text=_("Of those that come every week."))
+    hour = models.PositiveSmallIntegerField(_("hour"), choices=HOURS, default=6, help_text=_("By the clock of this site."))
+    next_at = models.DateTimeField(_("next time"), null=True, blank=True, editable=False, db_index=True)
+    objects = OwnQuerySet.as_manager()
+    history = Tracked(excluded_fields=["next_at"])
+
+    class Meta:
+        verbose_name = _("saved export")
+        verbose_name_plural = _("saved exports")
+        ordering = ["name", "pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ExportState(models.TextChoices):
+    WAITING = "waiting", _("waiting")
+    RUNNING = "running", _("being made")
+    DONE = "done", _("ready")
+    FAILED = "failed", _("not made")
+
+
+class ExportRunQuerySet(OwnQuerySet):
+    def unfinished(self) -> Self:
+        return self.filter(state__in=(ExportState.WAITING, ExportState.RUNNING))
+
+
+class ExportRun(models.Model):
+    """A file of a list, made by a job with the rights that its owner has at that time."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, verbose_name=_("owner"), on_delete=models.CASCADE, related_name="export_runs")
+    saved = models.ForeignKey(SavedExport, null=True, on_delete=models.SET_NULL, related_name="runs", verbose_name=_("saved export"))
+    title = models.CharField(_("name"), max_length=80, blank=True)
+    resource = models.CharField(_("list"), max_length=80)
+    query = models.CharField(_("filter"), max_length=2000, blank=True)
+    columns = models.JSONField(default=list, blank=True)
+    format = models.CharField(_("format"), max_length=5, choices=FORMATS)
+    language = models.CharField(max_length=10, blank=True)
+    state = models.CharField(_("state"), max_length=8, choices=ExportState, default=ExportState.WAITING)
+    file = models.FileField(_("file"), storage=private_storage, upload_to="exports/%Y/%m", blank=True)
+    file_name = models.CharField(_("file name"), max_length=200, blank=True)
+    rows_done = models.PositiveIntegerField(_("rows"), default=0)
+    rows_total = models.PositiveIntegerField(default=0)
+    problem = models.CharField(_("problem"), max_length=300, blank=True)
+    beat_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(_("asked for at"), auto_now_add=True)
+    finished_at = models.DateTimeField(_("ready at"), null=True, blank=True)
+    objects = ExportRunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("export")
+        verbose_name_plural = _("exports")
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.pk} · {self.title or self.resource.rpartition('.')[2]}"
+
+    @property
+    def is_working(self) -> bool:
+        return self.state in (ExportState.WAITING, ExportState.RUNNING)
+
+    @property
+    def percent(self) -> int:
+        return min(100, 100 * self.rows_done // max(self.rows_total, 1))

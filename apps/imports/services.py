@@ -5,8 +5,9 @@ import logging
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from datetime import timedelta
+from enum import Enum
 from typing import Any
 from uuid import uuid4
 
@@ -14,23 +15,39 @@ from django.core.exceptions import PermissionDenied
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from apps.core.context import acting
 from apps.core.errors import InvalidInput, RuleError
+from apps.core.jobs import enqueue
 from apps.core.reading import shown
+from apps.core.validation import validated
 from apps.imports.base import ServiceResource
-from apps.imports.models import UNTOUCHED, ImportRow, ImportRun, ImportState, RowAction, RowState
-from apps.imports.preflight import check_size, refuse, sniff
+from apps.imports.files import choose_tables, kept_matches
+from apps.imports.matching import Match, propose, tables_of
+from apps.imports.models import GOOD, LEASE, UNTOUCHED, ImportProfile, ImportRow, ImportRun, ImportState, RowAction, RowState
+from apps.imports.preflight import check_size, sniff
 from apps.imports.registry import KINDS, Kind
 from apps.imports.staging import regroup, stage
 from apps.imports.tables import Reading, Remark, Sheet, Table, read_sheets
 from apps.imports.working import work
 
 log = logging.getLogger("docket.imports")
+
+
+class Ask(Enum):
+    """Whether the person is asked which column is which."""
+
+    NEVER = "never"
+    NEEDED = "needed"
+    ALWAYS = "always"
+
+
 EXPIRES = timedelta(hours=24)  # a plan that nobody applied
 FILE_KEPT = timedelta(days=90)  # of an applied import
+READ_AT_ONCE = 5_000  # rows that are kept while a person waits for the page
 AT_ONCE = 2.0  # seconds that a person waits for a page: what is left after them is done by a job
 LONGEST_CELL = 5_000  # characters that a person types into one
 
@@ -42,6 +59,8 @@ def plan_import(
     by: Any,
     options: dict[str, Any] | None = None,
     reading: Reading | None = None,
+    profile: ImportProfile | None = None,
+    ask: Ask = Ask.NEVER,
     seconds: float | None = None,
     told: Callable[[ImportRun], None] | None = None,
 ) -> ImportRun:
@@ -49,39 +68,133 @@ def plan_import(
 
     What is not planned after so many `seconds` (None: as long as it takes) is planned by a job. Raises InvalidInput (field "file")
     for a file that is no safe, whole table with the needed columns: nothing is kept then. Problems of single rows are kept with them.
+    `profile` says which column is which. `ask`: whether the person may be asked for that, or wants to be: the run then waits for
+    `match_columns`.
     """
-    run = take_in(resource, uploaded, by=by, options=options, reading=reading)
-    _begin(run, seconds=seconds, told=told)
+    is_page = seconds is not None
+    run = take_in(resource, uploaded, by=by, options=options, reading=reading, profile=profile, ask=ask, is_page=is_page)
+    if run.state != ImportState.MATCHING:
+        _begin(run, seconds=seconds, told=told)
     return run
 
 
-def take_in(resource: str, uploaded: File, *, by: Any, options: dict[str, Any] | None = None, reading: Reading | None = None) -> ImportRun:
-    """The first half of `plan_import`: the file is checked, read and kept; its rows wait to be planned."""
+def take_in(
+    resource: str,
+    uploaded: File,
+    *,
+    by: Any,
+    options: dict[str, Any] | None = None,
+    reading: Reading | None = None,
+    profile: ImportProfile | None = None,
+    ask: Ask = Ask.NEVER,
+    is_page: bool = False,
+) -> ImportRun:
+    """The first half of `plan_import`: the file is checked, read and kept; its rows wait to be planned. Where a page waits for that
+    (`is_page`), the rows of a long file are left for a job to keep.
+    """
     kind = _kind_for(resource, by)
     check_size(uploaded.size)
     content = uploaded.read()
-    tables = choose_tables(kind, read_sheets(content, reading))
+    sheets = read_sheets(content, reading)
+    tables = None if ask == Ask.ALWAYS else _tables(kind, sheets, profile, ask)
     run = ImportRun(
         resource=kind.key,
         owner=by,
         file_name=bare_name(uploaded.name),
         sha256=hashlib.sha256(content).hexdigest(),
-        options={**(options or {}), "language": translation.get_language()},
+        options={
+            **(options or {}),
+            "language": translation.get_language(),
+            "reading": astuple(reading or Reading()),
+            "profile": profile.pk if profile else None,
+        },
+        state=ImportState.READING,
+        lease="page",
+        lease_until=timezone.now() + LEASE,
     )
     run.file.save(f"{uuid4().hex}.{sniff(content)}", ContentFile(content), save=False)
     kept = False
     try:
-        with transaction.atomic():
+        _tell_repeat(run)
+        if tables is None:
+            run.state, run.lease, run.lease_until = ImportState.MATCHING, "", None
             run.save()
-            stage(run, tables, kind)
-            _tell_repeat(run)
-            run.steps_total = regroup(run, kind)
-            run.save()
+        else:
+            _keep(run, tables, kind, is_page=is_page)
         kept = True
     finally:
         if not kept:
             run.file.delete(save=False)
+            if run.pk:
+                run.delete()
     return run
+
+
+def _keep(run: ImportRun, tables: Sequence[tuple[type[ServiceResource], Table]], kind: Kind, *, is_page: bool) -> None:
+    """Keep the rows, for them to be planned; or, where a page would wait too long for that, leave the file to a job."""
+    number = sum(len(table.dataset) for _resource, table in tables)
+    if is_page and number > READ_AT_ONCE:
+        run.steps_total = number
+    else:
+        stage(run, tables, kind)
+        run.state = ImportState.PLANNING
+    run.lease, run.lease_until = "", None
+    run.save()
+
+
+def _tables(kind: Kind, sheets: Sequence[Sheet], profile: ImportProfile | None, ask: Ask) -> list | None:
+    """What each resource reads, or None where the person has to say it."""
+    try:
+        return tables_of(propose(kind, sheets, profile=profile.columns)) if profile else choose_tables(kind, sheets)
+    except InvalidInput as refusal:
+        if ask == Ask.NEVER or refusal.code != "file_columns":
+            raise
+        return None
+
+
+def match_columns(
+    run: ImportRun, matches: Sequence[Match], *, by: Any, save_as: str = "", is_shared: bool = False, seconds: float | None = None
+) -> ImportRun:
+    """Say which column of the file is which, and plan it; `save_as` keeps that as a profile of this name. Locks the run."""
+    kind = _kind_for(run.resource, by)
+    with acting(by):
+        fresh = _locked(run, by)
+        if fresh.state != ImportState.MATCHING:
+            raise RuleError(_("The columns of import %(run)s are chosen already.") % {"run": fresh.pk}, code="matched")
+        tables = tables_of(matches)
+        if save_as.strip():
+            save_profile(kind, save_as, matches, by=by, is_shared=is_shared)
+        fresh.state, fresh.lease, fresh.lease_until = ImportState.READING, "page", timezone.now() + LEASE
+        fresh.options = {**fresh.options, "matches": kept_matches(matches)}
+        fresh.save(update_fields=["state", "lease", "lease_until", "options"])
+    try:
+        _keep(fresh, tables, kind, is_page=seconds is not None)
+    except RuleError:  # to be asked again
+        fresh.rows.all().delete()
+        fresh.state, fresh.lease, fresh.lease_until, fresh.rows_total = ImportState.MATCHING, "", None, 0
+        fresh.save()
+        raise
+    _begin(fresh, seconds=seconds)
+    return fresh
+
+
+def save_profile(kind: Kind, name: str, matches: Sequence[Match], *, by: Any, is_shared: bool = False) -> ImportProfile:
+    """Keep how the columns were matched, under a name; one's own profile of this name is changed. Raises InvalidInput (save_as)."""
+    own = ImportProfile.objects.locked().filter(owner=by, resource=kind.key, name=name.strip()).first()
+    profile = own or ImportProfile(owner=by, resource=kind.key, name=name.strip())
+    # Cells without a header are known by their place: only those that were chosen are worth remembering.
+    profile.columns = {
+        str(match.part): {key: column for key, column in match.chosen.items() if column or not key.startswith("#")}
+        for match in matches
+        if match.places
+    }
+    profile.is_shared = is_shared
+    try:
+        validated(profile)
+    except InvalidInput as refusal:
+        raise InvalidInput(str(refusal), code=refusal.code, field="save_as") from refusal
+    profile.save()
+    return profile
 
 
 def _tell_repeat(run: ImportRun) -> None:
@@ -97,8 +210,11 @@ def _tell_repeat(run: ImportRun) -> None:
 
 
 def _begin(run: ImportRun, *, seconds: float | None = None, told: Callable[[ImportRun], None] | None = None) -> None:
-    work(run.pk, seconds=seconds, told=told)
-    run.refresh_from_db()
+    if run.state == ImportState.READING:
+        enqueue("imports.work", run.pk)
+    else:
+        work(run.pk, seconds=seconds, told=told)
+        run.refresh_from_db()
 
 
 def correct_rows(run: ImportRun, corrections: Mapping[int, Mapping[str, str]], *, by: Any, seconds: float | None = None) -> ImportRun:
@@ -169,8 +285,8 @@ def apply_import(
         fresh = _locked(run, by)
         _refuse_unless_ready(fresh, only_good)
         fresh.state, fresh.steps_done = ImportState.APPLYING, 0
-        wanted = set(fresh.rows.open().planned().values_list("part", "unit"))
-        fresh.steps_total = sum(place in wanted for place in fresh.rows.open().values_list("part", "unit"))
+        leads = ImportRow.objects.filter(run=fresh, part=OuterRef("part"), number=OuterRef("unit"), action__in=GOOD)
+        fresh.steps_total = fresh.rows.open().filter(Exists(leads)).count()
         fresh.save()
     _begin(fresh, seconds=seconds, told=told)
     return fresh
@@ -182,6 +298,10 @@ def stop(run: ImportRun, *, by: Any) -> ImportRun:
         fresh = _locked(run, by)
         if not fresh.is_working:
             raise RuleError(_("Nothing is being done with import %(run)s, so there is nothing to stop.") % {"run": fresh.pk}, code="idle")
+        if fresh.state == ImportState.READING:
+            raise RuleError(
+                _("The file of import %(run)s is still being read. Stop it when it is planned.") % {"run": fresh.pk}, code="reading"
+            )
         fresh.state, fresh.stopped_because = ImportState.STOPPED, _("%(who)s stopped it.") % {"who": by}
         fresh.rows_done = fresh.rows.filter(state=RowState.DONE).count()
         fresh.lease, fresh.lease_until = "", None
@@ -226,42 +346,6 @@ def purge() -> int:
     return gone
 
 
-def choose_tables(kind: Kind, sheets: Sequence[Sheet]) -> list[tuple[type[ServiceResource], Table]]:
-    """Which sheet each resource reads: the one that has the most of its columns. Raises InvalidInput where none fits."""
-    chosen: list[tuple[type[ServiceResource], Table]] = []
-    left = list(sheets)
-    lacking: list[str] = []
-    pairs = sorted(((resource.fit(sheet), resource, sheet) for resource in kind.resources for sheet in sheets), key=lambda one: -one[0])
-    for _score, resource, sheet in pairs:
-        if sheet not in left or any(resource is other for other, _table in chosen):
-            continue
-        table = resource.table_of(sheet)
-        if isinstance(table, Table):
-            chosen.append((resource, table))
-            left.remove(sheet)
-        elif not lacking:
-            lacking = [resource.columns()[name].expected() for name in table]
-    for resource, sheet in [(resource, table.sheet) for resource, table in chosen] or [pair[1:] for pair in pairs[:1]]:
-        if better := _better_kind(kind, resource, sheet):
-            raise refuse(_("This looks like %(kind)s. Choose that, and upload the file again.") % {"kind": better.label}, "file_kind")
-    if not chosen:
-        raise refuse(
-            _("No header row with the needed columns was found. Missing: %(columns)s.") % {"columns": ", ".join(lacking)}, "file_columns"
-        )
-    if not any(len(table.dataset) for _resource, table in chosen):
-        raise refuse(_("The table has a header, but no rows."), "file_empty")
-    return sorted(chosen, key=lambda pair: kind.resources.index(pair[0]))
-
-
-def _better_kind(kind: Kind, resource: type[ServiceResource], sheet: Sheet) -> Kind | None:
-    """Another kind that reads all it needs from the sheet, and more of its columns than `resource` does."""
-    mine = resource.fit(sheet)
-    for other in KINDS.values():
-        if other is not kind and any(one.fit(sheet) > mine and isinstance(one.table_of(sheet), Table) for one in other.resources):
-            return other
-    return None
-
-
 def bare_name(name: str | None) -> str:
     """The file's own name: no path of any system, no control signs, at most 200 characters."""
     bare = posixpath.basename((name or "").replace("\\", "/"))
@@ -271,7 +355,7 @@ def bare_name(name: str | None) -> str:
 def totals(run: ImportRun) -> dict[str, int]:
     """The sums that the plan page shows: how many things of each action, and what they count."""
     counted: Counter[str] = Counter()
-    for action, counts in run.rows.planned().values_list("action", "counts"):
+    for action, counts in run.rows.planned().order_by().values_list("action", "counts").iterator(chunk_size=2000):
         counted[action] += 1
         counted.update(counts)
     return dict(counted)
@@ -303,6 +387,8 @@ def _refuse_while_working(run: ImportRun) -> None:
 
 def _refuse_unless_open(run: ImportRun) -> None:
     _refuse_while_working(run)
+    if run.state == ImportState.MATCHING:
+        raise RuleError(_("Choose the columns of import %(run)s first.") % {"run": run.pk}, code="not_matched")
     if run.state == ImportState.APPLIED:
         raise _applied_already(run)
     if run.state == ImportState.REVERTED:

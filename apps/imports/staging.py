@@ -1,16 +1,23 @@
 """Rows of a file as they are kept between upload and apply: outside every domain table, as JSON."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import dropwhile, islice
 from typing import Any
 
+from django.db import connection, transaction
+from django.db.models import F, Max
+from django.utils import timezone
+
 from apps.imports.base import ServiceResource
-from apps.imports.models import ImportRow, ImportRun, RowAction, RowState
+from apps.imports.models import LEASE, ImportRow, ImportRun, RowAction, RowState
 from apps.imports.registry import Kind
 from apps.imports.tables import ROW, SPOILT, Broken, Table
 
 BATCH = 500
+BREAK = 0.11  # seconds
 
 
 def packed(value: Any) -> Any:
@@ -42,25 +49,74 @@ def as_typed(value: Any) -> str:
     return "" if cell is None else str(cell)
 
 
-def stage(run: ImportRun, tables: Sequence[tuple[type[ServiceResource], Table]], kind: Kind) -> None:
-    """Keep the tables' rows and what is to be said of the file as a whole. As many queries as there are batches."""
+def stage(run: ImportRun, tables: Sequence[tuple[type[ServiceResource], Table]], kind: Kind, *, until: float | None = None) -> bool:
+    """Keep the tables' rows and what is to be said of the file as a whole, in short transactions: as many as there are batches.
+
+    The run is being read until all of it is there. Goes on behind the rows that are kept already; False when the moment `until`
+    (of time.monotonic) came before the end.
+    """
     parts = {kind.resources.index(resource): table for resource, table in tables}
+    if not run.rows_total:
+        _begin(run, parts, kind)
+    is_going_on = False
+    for part, table in parts.items():
+        first: dict[Any, int] = {}
+        headers, rows = table.dataset.headers, iter(table.dataset)
+        last = run.rows.filter(part=part).aggregate(last=Max("number"))["last"]
+        if last is not None:
+            is_going_on, place = True, headers.index(ROW)
+            rows = dropwhile(lambda row, place=place, last=last: row[place] <= last, rows)
+        while batch := [dict(zip(headers, row, strict=True)) for row in islice(rows, BATCH)]:
+            with transaction.atomic():
+                resource = resource_for(run, kind, part)
+                resource.prepare(batch)
+                units = [first.setdefault(resource.unit_of(cells), cells[ROW]) for cells in batch]
+                ImportRow.objects.bulk_create(
+                    ImportRow(run=run, part=part, number=cells.pop(ROW), unit=unit, cells=_packed(cells))
+                    for unit, cells in zip(units, batch, strict=True)
+                )
+                done = F("steps_done") + len(batch)
+                ImportRun.objects.filter(pk=run.pk).update(steps_done=done, lease_until=timezone.now() + LEASE)
+            if len(batch) == BATCH:
+                let_others_write()
+                if until is not None and time.monotonic() > until:
+                    return False
+    if is_going_on:  # who went on did not know which things the rows before were
+        regroup(run, kind)
+    return True
+
+
+def _begin(run: ImportRun, parts: dict[int, Table], kind: Kind) -> None:
+    """Keep what is to be said of the file as a whole."""
     run.tables = [
         {"sheet": parts[part].sheet.name, "columns": [name for name in parts[part].dataset.headers if name not in (ROW, SPOILT)]}
         if part in parts
         else {"sheet": "", "columns": []}
         for part in range(len(kind.resources))
     ]
-    several = len(tables) > 1
     for part, table in parts.items():
-        sheet = table.sheet.name if several else ""
+        sheet = table.sheet.name if len(parts) > 1 else ""
         run.notes += [{**asdict(remark), "part": part, "sheet": sheet} for remark in table.remarks]
-        rows = [
-            ImportRow(run=run, part=part, number=number, unit=number, cells={name: packed(cell) for name, cell in cells.items()})
-            for number, cells in ((row.pop(ROW), row) for row in table.dataset.dict)
-        ]
-        ImportRow.objects.bulk_create(rows, batch_size=BATCH)
-        run.rows_total += len(rows)
+        run.rows_total += len(table.dataset)
+    run.steps_total = run.rows_total
+    run.save()
+
+
+def _packed(cells: dict[str, Any]) -> dict[str, Any]:
+    return {name: packed(cell) for name, cell in cells.items()}
+
+
+def let_others_write() -> None:
+    """On SQLite, who waits to write looks every tenth of a second whether he may: without a break between two transactions of ours
+    he would hardly ever find the database free.
+    """
+    if connection.vendor == "sqlite" and not connection.in_atomic_block:
+        time.sleep(BREAK)
+
+
+def keep_rows(rows: Sequence[ImportRow], fields: Sequence[str]) -> None:
+    """Write these fields of rows that are there: as one statement of a few hundred rows, several times faster than an update."""
+    ImportRow.objects.bulk_create(rows, update_conflicts=True, unique_fields=["pk"], update_fields=fields, batch_size=BATCH)
 
 
 def cells_of(row: ImportRow) -> dict[str, Any]:
@@ -77,29 +133,52 @@ def regroup(run: ImportRun, kind: Kind, again: Iterable[int] | None = None) -> i
     the same things now or did before. Rows that are imported stay as they are. Says how many are to be planned.
     """
     chosen = None if again is None else set(again)
-    waiting = 0
-    for part in range(len(kind.resources)):
-        rows = list(run.rows.filter(part=part, state=RowState.OPEN))
-        if rows:
-            waiting += _regroup_part(rows, resource_for(run, kind, part), chosen)
-    return waiting
+    return sum(_regroup_part(run, kind, part, chosen) for part in range(len(kind.resources)))
 
 
-def _regroup_part(rows: list[ImportRow], resource: ServiceResource, chosen: set[int] | None) -> int:
-    cells = [cells_of(row) for row in rows]
-    resource.prepare(cells)
-    first: dict[Any, int] = {}
-    units = {row.pk: first.setdefault(resource.unit_of(cell), row.number) for row, cell in zip(rows, cells, strict=True)}
+@dataclass(slots=True)
+class _Place:
+    """A row without its cells: there may be a hundred thousand."""
+
+    pk: int
+    number: int
+    was: int
+    unit: int
+    is_planned: bool
+
+
+def _regroup_part(run: ImportRun, kind: Kind, part: int, chosen: set[int] | None) -> int:
+    places = list(_places(run, kind, part))
     touched = {
         number
-        for row in rows
-        if chosen is None or row.pk in chosen or row.action == RowAction.NONE or row.unit != units[row.pk]
-        for number in (row.unit, units[row.pk])
+        for one in places
+        if chosen is None or one.pk in chosen or not one.is_planned or one.was != one.unit
+        for number in (one.was, one.unit)
     }
-    changed = [row for row in rows if row.unit in touched or units[row.pk] in touched]
-    # A new run's rows are as they should be, but for the second lines of orders.
-    stale = [row for row in changed if row.action != RowAction.NONE or row.unit != units[row.pk]]
-    for row in stale:
-        row.unit, row.action = units[row.pk], RowAction.NONE
-    ImportRow.objects.bulk_update(stale, ["unit", "action"], batch_size=BATCH)
+    changed = [one for one in places if one.was in touched or one.unit in touched]
+    moved = {one.pk: one.unit for one in changed if one.was != one.unit}
+    stale = [one.pk for one in changed if one.is_planned or one.pk in moved]
+    for pks in batches(stale):
+        ImportRow.objects.filter(pk__in=pks).update(action=RowAction.NONE)
+    for pks in batches(list(moved)):
+        rows = list(ImportRow.objects.filter(pk__in=pks))
+        for row in rows:
+            row.unit = moved[row.pk]
+        keep_rows(rows, ["unit"])
     return len(changed)
+
+
+def _places(run: ImportRun, kind: Kind, part: int) -> Iterator[_Place]:
+    first: dict[Any, int] = {}
+    after = 0
+    while rows := list(run.rows.filter(part=part, state=RowState.OPEN, number__gt=after).order_by("number")[:BATCH]):
+        cells, resource = [cells_of(row) for row in rows], resource_for(run, kind, part)
+        resource.prepare(cells)
+        for row, cell in zip(rows, cells, strict=True):
+            unit = first.setdefault(resource.unit_of(cell), row.number)
+            yield _Place(row.pk, row.number, row.unit, unit, row.action != RowAction.NONE)
+        after = rows[-1].number
+
+
+def batches(pks: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (pks[start : start + BATCH] for start in range(0, len(pks), BATCH))

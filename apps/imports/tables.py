@@ -18,7 +18,8 @@ from python_calamine import CalamineError, CalamineWorkbook
 from tablib import Dataset
 
 from apps.core.reading import is_blank, plain, shown
-from apps.imports.preflight import MOST_COLUMNS, MOST_ROWS, check_size, check_workbook, refuse, sniff
+from apps.imports.opendocument import scan_ods
+from apps.imports.preflight import MOST_COLUMNS, MOST_ROWS, check_size, check_workbook, refuse, scan_xlsx, sniff
 
 HEADER_WITHIN = 30  # rows from the top
 TOTALS = {"合计", "总计", "小计", "共计", "total", "totals", "sum", "grand total", "subtotal"}
@@ -89,13 +90,19 @@ def normal(header: Any) -> str:
 class Workbook(base_formats.XLSX):
     """xlsx by calamine, after the preflight."""
 
+    look = staticmethod(scan_xlsx)
+
+    def parts(self, content: bytes) -> dict[str, str]:
+        """Sheet name -> the part of the archive that holds it."""
+        return _parts_by_name(content)
+
     def sheets(self, content: bytes, _reading: Reading) -> list[Sheet]:
-        scan = check_workbook(content)
+        scan = check_workbook(content, self.look)
         try:
             with CalamineWorkbook.from_filelike(io.BytesIO(content)) as workbook:
-                parts = _parts_by_name(content)
+                parts = self.parts(content)
                 names = [sheet.name for sheet in workbook.sheets_metadata if str(sheet.typ).endswith("WorkSheet")]
-                return [self._sheet(workbook, name, scan.broken.get(parts.get(name, ""), {})) for name in names]
+                return [self._sheet(workbook, name, scan.broken.get(parts.get(name, name), {})) for name in names]
         except (CalamineError, ElementTree.ParseError, KeyError) as error:
             raise refuse(_("The workbook is damaged or cut off. Open it, save it again and upload that."), "file_damaged") from error
 
@@ -111,8 +118,17 @@ class Workbook(base_formats.XLSX):
         return Sheet(name, rows)
 
 
+class OpenDocument(Workbook):
+    """ods by calamine, after the preflight."""
+
+    look = staticmethod(scan_ods)
+
+    def parts(self, _content: bytes) -> dict[str, str]:
+        """All sheets are in one part, by their names."""
+        return {}
+
+
 def _parts_by_name(content: bytes) -> dict[str, str]:
-    """Sheet name -> the part of the archive that holds it."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         book, links = (ElementTree.fromstring(archive.read(name)) for name in ("xl/workbook.xml", "xl/_rels/workbook.xml.rels"))
     targets = {link.get("Id"): link.get("Target", "") for link in links}
@@ -187,6 +203,9 @@ class TextTable(base_formats.CSV):
         return max(SEPARATORS, key=regularity)
 
 
+FORMATS = {"xlsx": Workbook, "ods": OpenDocument, "csv": TextTable}
+
+
 def too_many_rows() -> Exception:
     return refuse(_("The table has more than %(most)s rows. Split it.") % {"most": MOST_ROWS}, "file_too_long")
 
@@ -194,7 +213,7 @@ def too_many_rows() -> Exception:
 def read_sheets(content: bytes, reading: Reading | None = None) -> list[Sheet]:
     """The sheets of an uploaded file. Raises InvalidInput (field "file") for whatever is no safe, whole table."""
     check_size(len(content))
-    sheets = (Workbook() if sniff(content) == "xlsx" else TextTable()).sheets(content, reading or Reading())
+    sheets = FORMATS[sniff(content)]().sheets(content, reading or Reading())
     if not any(not is_blank(cell) for sheet in sheets for row in sheet.rows for cell in row):
         raise refuse(_("The file has no rows. Choose the file that holds them."), "file_empty")
     return sheets
@@ -210,9 +229,14 @@ def find_header(sheet: Sheet, headers: dict[str, str]) -> tuple[int, dict[int, s
     return best
 
 
-def read_table(sheet: Sheet, headers: dict[str, str], required: Iterable[str]) -> Table | list[str]:
-    """The sheet's rows under the names of the resource's columns, or the names of the required columns that it lacks."""
-    header_at, places = find_header(sheet, headers)
+def read_table(
+    sheet: Sheet, headers: dict[str, str], required: Iterable[str], *, chosen: tuple[int, dict[int, str]] | None = None
+) -> Table | list[str]:
+    """The sheet's rows under the names of the resource's columns, or the names of the required columns that it lacks.
+
+    `chosen` is what `find_header` would find, where somebody said it.
+    """
+    header_at, places = chosen or find_header(sheet, headers)
     missing = [name for name in required if name not in places.values()]
     if missing:
         return missing
@@ -236,7 +260,7 @@ def read_table(sheet: Sheet, headers: dict[str, str], required: Iterable[str]) -
 
 def _fill(dataset: Dataset, sheet: Sheet, header_at: int, places: dict[int, str], remarks: list[Remark]) -> None:
     header, blank = sheet.rows[header_at], 0
-    width = max(place + 1 for place, cell in enumerate(header) if not is_blank(cell))
+    width = max(place + 1 for place, cell in enumerate(header) if not is_blank(cell) or place in places)
     last = max((index for index, row in enumerate(sheet.rows) if any(not is_blank(cell) for cell in row)), default=0)
     for index in range(header_at + 1, last + 1):
         row, number = sheet.rows[index], index + 1

@@ -1,20 +1,21 @@
 """The work on a run: planning, applying and taking back, in short transactions that can end after any of them.
 
 One loop for all three. The rows say what is left to do, so that whoever comes after a kill goes on where it stopped; a thing
-(all rows of an order) is written in one savepoint, and its rows are marked in the same transaction.
+(all rows of an order) is written whole or not at all, and its rows are marked in the same transaction. How many things one
+transaction takes follows from how long the last one took. Orders are written in sets; where a set is refused, it is halved until
+the order that is at fault stands alone.
 """
 
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
 
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone, translation
@@ -24,23 +25,47 @@ from apps.core.context import acting, signature
 from apps.core.errors import RuleError
 from apps.core.jobs import enqueue
 from apps.imports.base import Outcome, Planned, ServiceResource
-from apps.imports.models import WORKING, ImportRow, ImportRun, ImportState, RowAction, RowState
+from apps.imports.files import tables_for
+from apps.imports.models import LEASE, WORKING, ImportRow, ImportRun, ImportState, RowAction, RowState
 from apps.imports.registry import KINDS, Kind
-from apps.imports.staging import cells_of, resource_for
+from apps.imports.staging import cells_of, keep_rows, let_others_write, resource_for, stage
 from apps.imports.tables import Remark
 from apps.notices.services import notify
 
 log = logging.getLogger("docket.imports")
 JOB_SECONDS = 45  # of one job; the rest is for the next, long before the queue would take it for lost
 CHUNK_SECONDS = 0.25  # of one transaction: on SQLite everybody else's writes wait for it
-CHUNK_UNITS = 25
-LEASE = timedelta(seconds=60)
+CHUNK_UNITS = 250  # things of one transaction, at most
+FIRST_UNITS = 50  # and at least: on a busy machine, what a transaction costs without any would take all of its time
 
 Unit = list[ImportRow]
 
 
 class _Undone(Exception):
     """Takes back what was done inside the savepoint."""
+
+
+@dataclass
+class Pace:
+    """How many things the next transaction takes, and where the last one ended: what is before it is done."""
+
+    units: int
+    part: int = 0
+    number: int | None = None
+    resource: ServiceResource | None = None
+
+    def resource_for(self, run: ImportRun, kind: Kind, part: int) -> ServiceResource:
+        """One for all transactions on a table: what it knows may still hold."""
+        if self.resource is None or part != self.part:
+            self.resource = resource_for(run, kind, part)
+        else:
+            self.resource.renew(run)
+        return self.resource
+
+    def learn(self, done: int, seconds: float) -> None:
+        """Take as many as fit into CHUNK_SECONDS by what the last one took: at least FIRST_UNITS, at most twice as many."""
+        fitting = int(done * CHUNK_SECONDS / max(seconds, 0.001))
+        self.units = min(max(fitting, FIRST_UNITS), 2 * self.units, CHUNK_UNITS)
 
 
 def work(pk: int, *, seconds: float | None = None, told: Callable[[ImportRun], None] | None = None) -> None:
@@ -51,13 +76,14 @@ def work(pk: int, *, seconds: float | None = None, told: Callable[[ImportRun], N
     if not ImportRun.objects.working().filter(_free(), pk=pk).update(lease=lease, lease_until=timezone.now() + LEASE):
         return
     until, is_left = time.monotonic() + seconds if seconds is not None else None, False
+    pace = Pace(min(FIRST_UNITS, CHUNK_UNITS))
     try:
-        while _step(pk, lease):
+        is_left = not _read(pk, until)
+        while not is_left and _step(pk, lease, pace):
+            let_others_write()
             if told:
                 told(ImportRun.objects.get(pk=pk))
-            if until and time.monotonic() > until:
-                is_left = True
-                break
+            is_left = until is not None and time.monotonic() > until
     finally:
         ImportRun.objects.filter(pk=pk, lease=lease).update(lease="", lease_until=None)
     if is_left:
@@ -73,8 +99,26 @@ def left_behind() -> list[int]:
     return list(ImportRun.objects.working().filter(_free()).values_list("pk", flat=True))
 
 
-def _step(pk: int, lease: str) -> bool:
+def _read(pk: int, until: float | None) -> bool:
+    """Keep the rows of a file that its page left to a job; False when there is more of it."""
+    run = ImportRun.objects.select_related("owner").filter(pk=pk, state=ImportState.READING).first()
+    kind = KINDS.get(run.resource) if run else None
+    if run is None or kind is None:
+        return True
+    with translation.override(run.options.get("language")):
+        try:
+            if not stage(run, tables_for(run, kind), kind, until=until):
+                return False
+        except RuleError as refusal:
+            run.rows.all().delete()
+            _stop(run, str(refusal))
+            return True
+    return ImportRun.objects.filter(pk=pk, state=ImportState.READING).update(state=ImportState.PLANNING, steps_done=0) == 1
+
+
+def _step(pk: int, lease: str, pace: Pace) -> bool:
     """One short transaction of the work; False when nothing is left to do, or it is not ours to do any more."""
+    began, units = time.monotonic(), 0
     with transaction.atomic():
         run = ImportRun.objects.select_related("owner").locked().filter(pk=pk, lease=lease, state__in=WORKING).first()
         if run is None:
@@ -84,13 +128,18 @@ def _step(pk: int, lease: str) -> bool:
             _stop(run, _("You may not import this any more. Ask a supervisor or a planner."))
             return False
         with acting(run.owner), translation.override(run.options.get("language")):
-            done = STEPS[run.state](run, kind)
-            if not done:
+            try:
+                units, rows = STEPS[run.state](run, kind, pace)
+            except RuleError as refusal:  # of no single thing: who is to make the orders left, say
+                _stop(run, str(refusal))
+                return False
+            if not units:
                 ENDS[run.state](run)
                 return False
-        run.steps_done += done
+        run.steps_done += rows
         run.lease_until = timezone.now() + LEASE
         run.save(update_fields=["steps_done", "lease_until"])
+    pace.learn(units, time.monotonic() - began)
     return True
 
 
@@ -99,9 +148,14 @@ def _stop(run: ImportRun, reason: str) -> None:
     run.save()
 
 
-def _units(run: ImportRun, leads: Any) -> tuple[int, list[Unit]]:
-    """The next few things of one table: which table, and their rows. `leads` are the first rows of things, in the order of work."""
-    found = list(leads.values_list("part", "unit")[:CHUNK_UNITS])
+def _units(run: ImportRun, leads: Any, pace: Pace, *, backwards: bool) -> tuple[int, list[Unit]]:
+    """The next few things of one table: which table, and their rows. `leads` are the first rows of the things that are to be done."""
+    leads = leads.order_by("-part", "-number") if backwards else leads.order_by("part", "number")
+    found: list[tuple[int, int]] = []
+    if pace.number is not None:  # looked for behind the last ones: what is done is not read again and again
+        beyond = {"number__lt" if backwards else "number__gt": pace.number}
+        found = list(leads.filter(part=pace.part, **beyond).values_list("part", "unit")[: pace.units])
+    found = found or list(leads.values_list("part", "unit")[: pace.units])
     if not found:
         return 0, []
     part = found[0][0]
@@ -113,23 +167,41 @@ def _units(run: ImportRun, leads: Any) -> tuple[int, list[Unit]]:
 
 
 def _each(
-    run: ImportRun, kind: Kind, leads: Any, do: Callable[[ServiceResource, Unit], None], fields: Sequence[str], *, prepared: bool = True
-) -> int:
-    """Do it to the next few things, for a moment; says how many rows that were."""
-    part, units = _units(run, leads)
+    run: ImportRun,
+    kind: Kind,
+    pace: Pace,
+    leads: Any,
+    do: Callable[[ServiceResource, list[Unit]], list[Unit]],
+    fields: Sequence[str],
+    *,
+    backwards: bool = False,
+) -> tuple[int, int]:
+    """Do it to the next few things, for a moment; says how many things that were, and how many rows."""
+    part, units = _units(run, leads, pace, backwards=backwards)
     if not units:
-        return 0
-    resource = resource_for(run, kind, part)
-    if prepared:
+        return 0, 0
+    resource = pace.resource_for(run, kind, part)
+    if not backwards:
         resource.prepare([cells_of(row) for unit in units for row in unit])
-    until, touched = time.monotonic() + CHUNK_SECONDS, []
+    done = do(resource, units)
+    rows = [row for unit in done for row in unit]
+    keep_rows(rows, fields)
+    pace.part, pace.number = part, done[-1][0].number
+    return len(done), len(rows)
+
+
+def _one_by_one(resource: ServiceResource, units: list[Unit], do: Callable[[ServiceResource, Unit], None]) -> list[Unit]:
+    until, done = time.monotonic() + CHUNK_SECONDS, []
     for unit in units:
         do(resource, unit)
-        touched += unit
+        done.append(unit)
         if time.monotonic() > until:
             break
-    ImportRow.objects.bulk_update(touched, fields, batch_size=200)
-    return len(touched)
+    return done
+
+
+def _cells(units: Iterable[Unit]) -> Iterable[list[dict[str, Any]]]:
+    return ([cells_of(row) for row in unit] for unit in units)
 
 
 # -- planning
@@ -137,8 +209,16 @@ def _each(
 _PLANNED = ["understood", "action", "what", "label", "details", "counts", "remarks", "seen"]
 
 
-def _plan(run: ImportRun, kind: Kind) -> int:
-    return _each(run, kind, run.rows.open().leading().filter(action=RowAction.NONE), _plan_unit, _PLANNED)
+def _plan(run: ImportRun, kind: Kind, pace: Pace) -> tuple[int, int]:
+    return _each(run, kind, pace, run.rows.open().leading().filter(action=RowAction.NONE), _plan_units, _PLANNED)
+
+
+def _plan_units(resource: ServiceResource, units: list[Unit]) -> list[Unit]:
+    if not resource.in_sets:
+        return _one_by_one(resource, units, _plan_unit)
+    for unit, outcome in zip(units, resource.read_units(_cells(units), writing=False), strict=True):
+        _write_plan(unit, outcome)
+    return units
 
 
 def _plan_unit(resource: ServiceResource, unit: Unit) -> None:
@@ -172,7 +252,8 @@ def _write_plan(unit: Unit, outcome: Outcome) -> None:
 def settle(run: ImportRun) -> None:
     """Write what the rows come to: the run's state and its counts. Three queries."""
     rows = run.rows.all()
-    run.rows_planned = sum(counts.get("lines", 1) for counts in rows.planned().values_list("counts", flat=True))
+    planned = rows.planned().order_by().values_list("counts", flat=True)
+    run.rows_planned = sum(counts.get("lines", 1) for counts in planned.iterator(chunk_size=2000))
     done, opened = rows.filter(state=RowState.DONE).count(), rows.open().count()
     run.rows_done = done
     if rows.open().filter(action=RowAction.NONE).exists():
@@ -199,26 +280,65 @@ def _end_plan(run: ImportRun) -> None:
 _APPLIED = ["state", "action", "remarks", "address", "name", "after", "undo"]
 
 
-def _apply(run: ImportRun, kind: Kind) -> int:
-    return _each(run, kind, run.rows.open().planned(), _apply_unit, _APPLIED)
+def _apply(run: ImportRun, kind: Kind, pace: Pace) -> tuple[int, int]:
+    return _each(run, kind, pace, run.rows.open().planned(), _apply_units, _APPLIED)
+
+
+def _apply_units(resource: ServiceResource, units: list[Unit]) -> list[Unit]:
+    if not resource.in_sets:
+        return _one_by_one(resource, units, _apply_unit)
+    _write_units(resource, units)
+    return units
+
+
+def _write_units(resource: ServiceResource, units: list[Unit]) -> None:
+    """Write the things together, as far as that does exactly what their plans say; what does not is a conflict, and not written."""
+    good = []
+    for unit, outcome in zip(units, resource.read_units(_cells(units), writing=True), strict=True):
+        if _keeps_promise(unit, outcome):
+            good.append((unit, outcome))
+        else:
+            _write_conflict(unit, outcome)
+    try:
+        with transaction.atomic():
+            resource.write([outcome for _unit, outcome in good])
+    except (RuleError, PermissionDenied, IntegrityError, DataError) as refusal:
+        if len(good) == 1:
+            _write_conflict(*good[0], refusal)
+            return
+        middle = len(good) // 2
+        for half in (good[:middle], good[middle:]):  # read again: what was half written is of no use
+            _write_units(resource, [unit for unit, _outcome in half])
+    else:
+        for unit, outcome in good:
+            _write_done(unit, outcome)
 
 
 def _apply_unit(resource: ServiceResource, unit: Unit) -> None:
-    """Write one thing, if that does exactly what its plan says; else it is a conflict, and nothing of it is written."""
-    lead, outcome = unit[0], None
-    promised = Planned(lead.number, lead.action, lead.what, lead.label, lead.details, lead.counts, lead.seen).promise
+    outcome = None
     try:
         with transaction.atomic():
             outcome = resource.run_unit([cells_of(row) for row in unit])
-            if outcome.has_errors or outcome.planned is None or _kept(outcome.planned) != promised:
+            if not _keeps_promise(unit, outcome):
                 raise _Undone
     except _Undone:
         _write_conflict(unit, outcome)
     else:
-        for row in unit:
-            row.state = RowState.DONE
-        lead.address, lead.name = outcome.planned.address, outcome.planned.name[:120]
-        lead.after, lead.undo = outcome.planned.after, outcome.planned.undo
+        _write_done(unit, outcome)
+
+
+def _write_done(unit: Unit, outcome: Outcome) -> None:
+    lead = unit[0]
+    for row in unit:
+        row.state = RowState.DONE
+    lead.address, lead.name = outcome.planned.address, outcome.planned.name[:120]
+    lead.after, lead.undo = outcome.planned.after, outcome.planned.undo
+
+
+def _keeps_promise(unit: Unit, outcome: Outcome) -> bool:
+    lead = unit[0]
+    promised = Planned(lead.number, lead.action, lead.what, lead.label, lead.details, lead.counts, lead.seen).promise
+    return not outcome.has_errors and outcome.planned is not None and _kept(outcome.planned) == promised
 
 
 def _kept(planned: Planned) -> tuple:
@@ -227,8 +347,13 @@ def _kept(planned: Planned) -> tuple:
     return (str(action), what[:60], label[:300], *others)
 
 
-def _write_conflict(unit: Unit, outcome: Outcome) -> None:
+def _write_conflict(unit: Unit, outcome: Outcome, refusal: Exception | None = None) -> None:
     wrong = [remark.message for remark in outcome.remarks if remark.level == "error"]
+    if isinstance(refusal, RuleError | PermissionDenied):
+        wrong.append(str(refusal))
+    elif refusal:
+        log.warning("import %s, row %s: the database refuses it: %s", unit[0].run_id, unit[0].number, refusal)
+        wrong.append(_("it does not go with what is there already"))
     now = wrong or (outcome.planned.details if outcome.planned else [])
     message = _("This changed after the plan was made, and was not imported. It would now be: %(now)s. Plan again and decide anew.")
     remark = asdict(Remark(message % {"now": "; ".join(now) or _("the same")}, unit[0].number, level="error"))
@@ -249,10 +374,14 @@ def _end_apply(run: ImportRun) -> None:
 # -- taking back
 
 
-def _revert(run: ImportRun, kind: Kind) -> int:
+def _revert(run: ImportRun, kind: Kind, pace: Pace) -> tuple[int, int]:
     """Last first: what was made later may stand on what was made before."""
-    leads = run.rows.filter(state=RowState.DONE, kept_because="").leading().order_by("-part", "-unit")
-    return _each(run, kind, leads, _revert_unit, ["state", "kept_because"], prepared=False)
+    leads = run.rows.filter(state=RowState.DONE, kept_because="").leading()
+    return _each(run, kind, pace, leads, _revert_units, ["state", "kept_because"], backwards=True)
+
+
+def _revert_units(resource: ServiceResource, units: list[Unit]) -> list[Unit]:
+    return _one_by_one(resource, units, _revert_unit)
 
 
 def _revert_unit(resource: ServiceResource, unit: Unit) -> None:

@@ -20,6 +20,8 @@ KINDS = {
     "backup_failed": _("Backup %(name)s failed: %(reason)s"),
     "backup_missing": _("No backup was proved since %(since)s. See the page of backups, and whether the worker runs."),
     "job_given_up": _("Background job %(job)s is given up: %(reason)s"),
+    "export_ready": _("Export %(run)s is ready: %(rows)s rows. The file is kept for %(days)s days."),
+    "export_failed": _("Export %(run)s was not made: %(reason)s"),
     "import_applied": _("Import %(run)s is applied: %(rows)s rows."),
     "import_partly": _("Import %(run)s is applied in part: %(rows)s rows, %(left)s are left."),
     "import_reverted": _("Import %(run)s is taken back."),

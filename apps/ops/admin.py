@@ -5,7 +5,6 @@ The queue's own admin pages run any function that is typed into them: they are t
 from typing import Any
 
 import django_q.admin  # noqa: F401  (registers its pages, so that they can be taken away here)
-from django import forms
 from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -15,9 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminPasswordWidget
 
-from apps.accounts.services import confirm_password
+from apps.accounts.sudo import SudoForm
 from apps.core.admin import DialogForm, Verb, VerbsOnlyAdmin
 from apps.core.errors import RuleError
 from apps.core.jobs import retry
@@ -33,23 +31,10 @@ for model in apps.get_app_config("django_q").get_models():
 KEPT = (BackupState.MADE, BackupState.PROVED)
 
 
-class PasswordForm(DialogForm):
-    """A dangerous thing asks for the password again: an open browser is not enough."""
+class DownloadForm(SudoForm):
+    """All of it leaves in one file: the password is asked for each time."""
 
-    password = forms.CharField(
-        label=_("Your password"), strip=False, widget=UnfoldAdminPasswordWidget({"autocomplete": "current-password", "autofocus": True})
-    )
-
-    def clean_password(self) -> str:
-        """Not in the verb: its transaction would give a wrong try back."""
-        try:
-            confirm_password(self.request.user, self.cleaned_data["password"])
-        except RuleError as refusal:
-            raise forms.ValidationError(str(refusal), code=refusal.code) from refusal
-        return ""
-
-    def arguments(self) -> dict[str, Any]:
-        return {}
+    always = True
 
 
 def _may_download(user: Any, row: Backup) -> bool:
@@ -106,7 +91,7 @@ class BackupAdmin(RecordAdmin):
             "download",
             _("Download"),
             take,
-            PasswordForm,
+            DownloadForm,
             "download",
             text=_("The archive holds everything: every order, every person, every upload. Keep it where nobody else can read it."),
             when=_may_download,

@@ -30,6 +30,7 @@ from apps.workorders.states import OrderStatus, StepStatus, TaskStatus
 
 PASSWORD = "testpass123"  # noqa: S105  (of people that exist for load tests only)
 PREFIX = "LOAD-"
+USERNAME = "load_"  # of everybody but the three that have a name of their own
 CHUNK = 250  # orders to a transaction
 PRODUCTS = 120
 CUSTOMERS = 60
@@ -107,14 +108,15 @@ def _people(shop: Shop) -> None:
                 Membership.objects.create(user=user, department=department, is_lead=is_lead)
         return user
 
-    shop.makers = [person("test_maker", Role.MAKER)] + [person(f"load_maker_{n}", Role.MAKER) for n in range(1, MAKERS)]
+    shop.makers = [person("test_maker", Role.MAKER)] + [person(f"{USERNAME}maker_{n}", Role.MAKER) for n in range(1, MAKERS)]
     led = list(Department.objects.filter(code__in=["production", "design"]))
     person("test_supervisor", Role.SUPERVISOR, led, is_lead=True)
     everywhere = person("test_operator", Role.OPERATOR, workshops)
     for department in workshops:
-        people = [person(f"load_{department.code}_{n}", Role.OPERATOR, [department]) for n in range(1, OPERATORS + 1)]
+        people = [person(f"{USERNAME}{department.code}_{n}", Role.OPERATOR, [department]) for n in range(1, OPERATORS + 1)]
         shop.operators[department.pk] = [*people, everywhere]
-    sellers = [person(f"load_sales_{n}", Role.SALESPERSON) for n in range(1, 7)]
+        person(f"{USERNAME}lead_{department.code}", Role.SUPERVISOR, [department], is_lead=True)
+    sellers = [person(f"{USERNAME}sales_{n}", Role.SALESPERSON) for n in range(1, 7)]
     for n in range(1, CUSTOMERS + 1):
         values = {"name": f"Load customer {n}", "salesperson": sellers[n % len(sellers)]}
         shop.customers.append(Customer.objects.get_or_create(code=f"LOAD-C{n:03}", defaults=values)[0])

@@ -32,6 +32,7 @@ PERIODIC = (
     Periodic("core.purge", cron="20 3 * * *"),
     Periodic("imports.sweep", minutes=1),
     Periodic("imports.purge", minutes=60),
+    Periodic("imports.exports_due", minutes=5),
     Periodic("ops.backup", cron="0 2 * * *"),
     Periodic("ops.watch_backups", minutes=30),
 )

@@ -1,16 +1,15 @@
 """From an order to its steps and draft tasks. What a process makes is data on the process (`task_rule`), not code here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
 from django.utils.translation import gettext as _
-from simple_history.utils import bulk_create_with_history
 
 from apps.catalog.models import Process, RouteStep, Stage, TaskRule, Tool, ToolKind
-from apps.core.context import signature
 from apps.core.errors import InvalidInput, RuleError
+from apps.core.history import create_with_history
 from apps.core.units import Unit
 from apps.workorders.models import OrderLine, OrderMaterial, Step, Task, WorkOrder
 from apps.workorders.states import TaskStatus
@@ -63,8 +62,21 @@ def usual_after(processes: Sequence[Process], index: int) -> set[int]:
 
 def read_steps_text(text: str) -> list[Process]:
     """`CTP > CUT > PRT` as processes. Raises InvalidInput that names an unknown code. One query."""
-    codes = [code.strip().upper() for code in text.replace("＞", ">").replace("→", ">").split(">") if code.strip()]
-    known = {process.code: process for process in Process.objects.filter(code__in=codes, is_active=True)}
+    return _named(text, _processes([text]))
+
+
+def _codes(text: str) -> list[str]:
+    return [code.strip().upper() for code in text.replace("＞", ">").replace("→", ">").split(">") if code.strip()]
+
+
+def _processes(texts: Iterable[str]) -> dict[str, Process]:
+    """The active processes that such texts name, by code. One query, none without a text."""
+    codes = {code for text in texts for code in _codes(text)}
+    return {process.code: process for process in Process.objects.filter(code__in=codes, is_active=True)} if codes else {}
+
+
+def _named(text: str, known: Mapping[str, Process]) -> list[Process]:
+    codes = _codes(text)
     unknown = [code for code in codes if code not in known]
     if unknown:
         raise InvalidInput(
@@ -76,13 +88,42 @@ def read_steps_text(text: str) -> list[Process]:
 
 def plan_steps(order: WorkOrder, lines: Sequence[OrderLine]) -> list[StepPlan]:
     """The steps that the order should have: its own, else its route's, else its products' routes merged. Three queries."""
-    if order.steps_text.strip():
-        processes = read_steps_text(order.steps_text)
-        return [StepPlan(process, usual_after(processes, index)) for index, process in enumerate(processes)]
+    return Routes.of([(order, lines)]).plan(order, lines)
+
+
+class Routes:
+    """What orders take their steps from, read once for many of them."""
+
+    def __init__(self, processes: Mapping[str, Process], steps: Mapping[int, Sequence[RouteStep]]) -> None:
+        self._processes, self._steps = processes, steps
+        self._merged: dict[tuple[int, ...], list[StepPlan]] = {}
+
+    @classmethod
+    def of(cls, orders: Sequence[tuple[WorkOrder, Sequence[OrderLine]]]) -> "Routes":
+        """Three queries at most."""
+        wanted = {pk for order, lines in orders if not order.steps_text.strip() for pk in _routes_of(order, lines)}
+        steps: dict[int, list[RouteStep]] = {pk: [] for pk in wanted}
+        if wanted:
+            found = RouteStep.objects.filter(route__in=wanted).select_related("process").prefetch_related("after")
+            for step in found.order_by("position", "pk"):
+                steps[step.route_id].append(step)
+        return cls(_processes(order.steps_text for order, _lines in orders), steps)
+
+    def plan(self, order: WorkOrder, lines: Sequence[OrderLine]) -> list[StepPlan]:
+        """As `plan_steps`. No query; the plans are shared and not to be changed."""
+        if order.steps_text.strip():
+            processes = _named(order.steps_text, self._processes)
+            return [StepPlan(process, usual_after(processes, index)) for index, process in enumerate(processes)]
+        wanted = _routes_of(order, lines)
+        if wanted not in self._merged:
+            self._merged[wanted] = merge([self._steps[pk] for pk in wanted])
+        return self._merged[wanted]
+
+
+def _routes_of(order: WorkOrder, lines: Sequence[OrderLine]) -> tuple[int, ...]:
+    """The order's route, else those of its products, each once."""
     routes = [order.route_id] if order.route_id else [line.product.route_id for line in lines]
-    wanted = list(dict.fromkeys(pk for pk in routes if pk))
-    steps = list(RouteStep.objects.filter(route__in=wanted).select_related("process").prefetch_related("after").order_by("position", "pk"))
-    return merge([[step for step in steps if step.route_id == pk] for pk in wanted])
+    return tuple(dict.fromkeys(pk for pk in routes if pk))
 
 
 def merge(routes: Sequence[Sequence[RouteStep]]) -> list[StepPlan]:
@@ -152,7 +193,7 @@ def plan_tasks(
     }
 
 
-def regenerate(order: WorkOrder, *, by: Any) -> None:
+def regenerate(order: WorkOrder) -> None:
     """Bring the steps and draft tasks of a locked draft in line with its lines, route, materials and tools.
 
     Idempotent: twice gives the same tasks. A task that is no draft or has reports is never touched.
@@ -164,20 +205,19 @@ def regenerate(order: WorkOrder, *, by: Any) -> None:
     lines = list(order.lines.select_related("product"))
     materials, tools = list(order.materials.all()), list(order.tools.all())
     plans = plan_steps(order, lines)
-    task_plans = [plan_tasks(order, plan.process, lines, materials, tools)[0] for plan in plans]
-    planned = [sum(task.planned for task in tasks) for tasks in task_plans]
-    _refuse_too_much(plans, planned)
+    task_plans, planned = plan_all_tasks(order, plans, lines, materials, tools)
     steps = list(order.steps.select_related("process"))
     if [step.process_id for step in steps] != [plan.process.pk for plan in plans]:
         for step in steps:
             step.delete()
-        steps = _create_steps(order, plans, planned, by=by)
+        steps = _new_steps(order, plans, planned)
+        create_with_history(steps)
     else:
         for step, plan, quantity in zip(steps, plans, planned, strict=True):
             if (step.transfer_minimum, step.planned) != (plan.transfer_minimum, quantity):
                 step.transfer_minimum, step.planned = plan.transfer_minimum, quantity
                 step.save()
-    _link(steps, plans)
+    _link([(steps, plans)])
     existing: dict[tuple[int, str], Task] = {
         (task.step_id, task.source_key): task for task in order.tasks.filter(status=TaskStatus.DRAFT, good=0, scrap=0)
     }
@@ -186,11 +226,7 @@ def regenerate(order: WorkOrder, *, by: Any) -> None:
         existing[key].delete()
     fresh = []
     for key, (step, plan) in wanted.items():
-        values = {
-            "planned": plan.planned, "unit": plan.unit, "line_id": plan.line_id, "material_id": plan.material_id,
-            "tool_id": plan.tool_id, "priority": order.priority, "due_date": order.due_date, "instructions": order.instructions,
-        }  # fmt: skip
-        task = existing.get(key)
+        values, task = _values_of(order, plan), existing.get(key)
         if task is None:
             fresh.append(Task(order=order, step=step, source_key=plan.key, **values))
         elif any(getattr(task, name) != value for name, value in values.items()):
@@ -198,7 +234,65 @@ def regenerate(order: WorkOrder, *, by: Any) -> None:
                 setattr(task, name, value)
             task.save()
     propose_departments(fresh)
-    _bulk_create(fresh, Task, by=by)
+    create_with_history(fresh)
+
+
+@dataclass
+class Making:
+    """A new order, saved with its parts, whose steps and tasks are still to be made. `reason` signs their history."""
+
+    order: WorkOrder
+    plans: Sequence[StepPlan]
+    lines: Sequence[OrderLine]
+    materials: Sequence[OrderMaterial]
+    tools: Sequence[Tool]
+    reason: str = ""
+
+
+def generate(makings: Sequence[Making]) -> None:
+    """Write the steps and draft tasks of new orders. A number of queries that does not grow with them."""
+    from apps.workorders.services.dispatching import propose_departments
+
+    planned = [plan_all_tasks(one.order, one.plans, one.lines, one.materials, one.tools) for one in makings]
+    steps = [_new_steps(one.order, one.plans, quantities) for one, (_tasks, quantities) in zip(makings, planned, strict=True)]
+    if not any(steps):
+        return
+    _write([(step, one.reason) for one, made in zip(makings, steps, strict=True) for step in made])
+    _link([(made, one.plans) for one, made in zip(makings, steps, strict=True)])
+    tasks = [
+        (Task(order=one.order, step=step, source_key=plan.key, **_values_of(one.order, plan)), one.reason)
+        for one, made, (task_plans, _quantities) in zip(makings, steps, planned, strict=True)
+        for step, plans in zip(made, task_plans, strict=True)
+        for plan in plans
+    ]
+    propose_departments([task for task, _reason in tasks])
+    _write(tasks)
+
+
+def _write(rows: Sequence[tuple[Any, str]]) -> None:
+    create_with_history([row for row, _reason in rows], reasons=[reason for _row, reason in rows])
+
+
+def _values_of(order: WorkOrder, plan: TaskPlan) -> dict[str, Any]:
+    """What a draft task takes from its plan and its order."""
+    return {
+        "planned": plan.planned, "unit": plan.unit, "line_id": plan.line_id, "material_id": plan.material_id,
+        "tool_id": plan.tool_id, "priority": order.priority, "due_date": order.due_date, "instructions": order.instructions,
+    }  # fmt: skip
+
+
+def plan_all_tasks(
+    order: WorkOrder,
+    plans: Sequence[StepPlan],
+    lines: Sequence[OrderLine],
+    materials: Sequence[OrderMaterial],
+    tools: Sequence[Tool],
+) -> tuple[list[list[TaskPlan]], list[int]]:
+    """The tasks of each step, and how much each step plans. Pure. Raises InvalidInput where that is too much."""
+    task_plans = [plan_tasks(order, plan.process, lines, materials, tools)[0] for plan in plans]
+    planned = [sum(task.planned for task in tasks) for tasks in task_plans]
+    _refuse_too_much(plans, planned)
+    return task_plans, planned
 
 
 def _refuse_too_much(plans: Sequence[StepPlan], planned: Sequence[int]) -> None:
@@ -210,32 +304,28 @@ def _refuse_too_much(plans: Sequence[StepPlan], planned: Sequence[int]) -> None:
             raise InvalidInput(said % values, field="lines", code="too_many")
 
 
-def _create_steps(order: WorkOrder, plans: Sequence[StepPlan], planned: Sequence[int], *, by: Any) -> list[Step]:
-    steps = [
+def _new_steps(order: WorkOrder, plans: Sequence[StepPlan], planned: Sequence[int]) -> list[Step]:
+    return [
         Step(
             order=order, process=plan.process, sequence=10 * number, stage=plan.process.stage, transfer_minimum=plan.transfer_minimum,
             planned=quantity,
         )
         for number, (plan, quantity) in enumerate(zip(plans, planned, strict=True), start=1)
     ]  # fmt: skip
-    _bulk_create(steps, Step, by=by)
-    return steps
 
 
-def _link(steps: Sequence[Step], plans: Sequence[StepPlan]) -> None:
-    """Write which step follows which. Two queries, a third where something changed."""
+def _link(routes: Sequence[tuple[Sequence[Step], Sequence[StepPlan]]]) -> None:
+    """Write which step follows which, for the steps of several orders. Two queries, a third where something changed."""
     through = Step.predecessors.through
-    wanted = {(step.pk, steps[other].pk) for step, plan in zip(steps, plans, strict=True) for other in plan.after}
-    present = set(through.objects.filter(from_step__in=[step.pk for step in steps]).values_list("from_step_id", "to_step_id"))
+    wanted = {
+        (step.pk, steps[other].pk) for steps, plans in routes for step, plan in zip(steps, plans, strict=True) for other in plan.after
+    }
+    links = through.objects.filter(from_step__in=[step.pk for steps, _plans in routes for step in steps])
+    present = set(links.values_list("from_step_id", "to_step_id"))
     if wanted != present:
-        through.objects.filter(from_step__in=[step.pk for step in steps]).delete()
+        if present:
+            links.delete()
         through.objects.bulk_create(through(from_step_id=one, to_step_id=other) for one, other in sorted(wanted))
-
-
-def _bulk_create(rows: Sequence[Any], model: Any, *, by: Any) -> None:
-    """Insert rows with their history, signed. Two queries."""
-    if rows:
-        bulk_create_with_history(list(rows), model, default_user=by, default_change_reason=signature().reason or None)
 
 
 def warnings(order: WorkOrder) -> list[str]:

@@ -322,6 +322,7 @@ class Task(Versioned):
             models.Index(fields=["operator", "status"], name="task_of_operator"),
             models.Index(fields=["status", "dispatched_at"], name="task_needing_dispatch"),
             models.Index(fields=["status", "due_date"], name="task_by_status_and_due"),
+            models.Index(fields=["-priority", "due_date", "id"], name="task_by_urgency"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(planned__gt=0), name="task_planned_above_0"),

@@ -9,7 +9,11 @@ from apps.workorders.models import NumberSeries, WorkOrder
 
 
 def take_number(on: date) -> str:
-    """The next number of the series that `on` belongs to. Locks the series until the transaction ends.
+    return take_numbers(on, 1)[0]
+
+
+def take_numbers(on: date, count: int) -> list[str]:
+    """The next `count` numbers of the series that `on` belongs to. Locks the series until the transaction ends. Four queries.
 
     The form is settings.DOCKET_NUMBER_FORMAT with {year}, {month}, {day} and {serial}; whatever is before the serial is the series.
     """
@@ -17,9 +21,12 @@ def take_number(on: date) -> str:
     parts = {"year": on.year, "month": on.month, "day": on.day}
     prefix = form[: form.index("{serial")].format(**parts)
     NumberSeries.objects.get_or_create(prefix=prefix)
-    while True:
-        NumberSeries.objects.filter(prefix=prefix).update(last=F("last") + 1)
-        number = form.format(**parts, serial=NumberSeries.objects.get(prefix=prefix).last)
+    numbers: list[str] = []
+    while missing := count - len(numbers):
+        NumberSeries.objects.filter(prefix=prefix).update(last=F("last") + missing)
+        last = NumberSeries.objects.get(prefix=prefix).last
+        block = [form.format(**parts, serial=serial) for serial in range(last - missing + 1, last + 1)]
         # A number that was typed in, or made under another format, is passed over.
-        if not WorkOrder.objects.filter(number=number).exists():
-            return number
+        taken = set(WorkOrder.objects.filter(number__in=block).values_list("number", flat=True))
+        numbers += [number for number in block if number not in taken]
+    return numbers

@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from apps.accounts.access import Access, access_of
 from apps.accounts.roles import Role
-from apps.core.querysets import ScopedQuerySet
+from apps.core.querysets import ScopedQuerySet, has_one
 from apps.workorders.states import ORDER_LIVE, ORDER_RUNNING, TASK_ENDED, TASK_OPEN, OrderStatus, TaskStatus
 
 
@@ -137,7 +137,7 @@ def order_scope(access: Access, prefix: str = "", *, shared: bool = True) -> Q:
     if access.is_(Role.SALESPERSON):
         scope |= Q(**{f"{prefix}customer__salesperson": access.user_id})
     if access.leads:
-        scope |= Q(Exists(Task.objects.filter(order=OuterRef(f"{prefix}pk"), department__in=access.leads)))
+        scope |= Q(has_one(Task.objects.filter(order=OuterRef(f"{prefix}pk"), department__in=access.leads)))
     if shared and (orders := shares_of(access).orders):
         scope |= Q(**{f"{prefix}pk__in": orders})
     return scope or Q(pk__in=[])

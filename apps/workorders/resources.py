@@ -1,11 +1,15 @@
 """How orders come in from tables: each row is a line, rows with the same external number and customer are one order."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Count, Max, Sum
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -30,15 +34,17 @@ from apps.core.reading import (
     shown,
     unknown,
 )
-from apps.imports.base import Column, OptionsForm, Planned, ServiceResource
+from apps.core.units import Unit
+from apps.imports.base import Column, OptionsForm, Outcome, Planned, ServiceResource
 from apps.imports.models import ImportRow
 from apps.imports.registry import register
 from apps.imports.tables import ROW
 from apps.workorders.models import MOST, OrderLine, PrintingType, WorkOrder
-from apps.workorders.services import create_order, withdraw_order
+from apps.workorders.services import NewOrder, check_orders, create_orders, refuse_unless_editable, revise_order, withdraw_order
 from apps.workorders.states import OrderStatus, Priority
 
 MOST_INSTRUCTIONS = WorkOrder._meta.get_field("instructions").max_length
+MOST_REMEMBERED = 20_000  # cells that were read
 PRIORITIES = {
     "低": Priority.LOW, "普通": Priority.NORMAL, "高": Priority.HIGH, "紧急": Priority.URGENT,
     "一般": Priority.NORMAL, "正常": Priority.NORMAL, "加急": Priority.URGENT,
@@ -131,6 +137,7 @@ class OrderResource(ServiceResource):
     permission = "workorders.import_workorder"
     sheet_names = ("施工单", "orders", "work orders")
     options_form = OrderOptions
+    in_sets = True
 
     external_number = Column(
         "external_number", gettext_lazy("External no."), "外部单号", "客户单号", "订单号", "external number", "po", "po number",
@@ -185,20 +192,31 @@ class OrderResource(ServiceResource):
         given = self.options.get("order_date")
         self.today = dt.date.fromisoformat(given) if given else timezone.localdate()
         self.maker = makers().filter(pk=self.options.get("maker")).first()
+        self.known_at: tuple | None = None
 
     def begin(self) -> None:
         super().begin()
         self.rows: list[OrderRow] = []
 
+    def renew(self, run: Any) -> None:
+        """What was read before holds as long as no customer or product changes: `prepare` looks."""
+        self.by, self.run = run.owner, run
+
     def prepare(self, rows: list[dict[str, Any]]) -> None:
-        """Every customer and product in sight, by code and name: two queries. The rows' customers are locked, so that no second
-        import runs into this one.
+        """Every customer and product in sight, by code and name, where any was changed since. The rows' customers are locked, so that
+        no second import runs into this one.
         """
         if self.maker is None:
             raise InvalidInput(_("Choose who completes these orders."), field="maker", code="unknown")
-        customers = list(Customer.objects.visible_to(self.by).active())
-        self.customers = {plain(key).casefold(): one for one in customers for key in (one.code, one.name)}
-        self.products = {plain(one.code).casefold(): one for one in Product.objects.visible_to(self.by).active()}
+        state = (access_of(self.by), _state_of(Customer), _state_of(Product))
+        if state != self.known_at:
+            self.known_at = state
+            customers = list(Customer.objects.visible_to(self.by).active())
+            self.customers = {plain(key).casefold(): one for one in customers for key in (one.code, one.name)}
+            self.products = {plain(one.code).casefold(): one for one in Product.objects.visible_to(self.by).active()}
+            self._reads.clear()
+        elif len(self._reads) > MOST_REMEMBERED:
+            self._reads.clear()
         named = {self._customer_of(row) for row in rows} - {None}
         # Not against makers, whose new orders point to them.
         list(Customer.objects.filter(pk__in=named).order_by("pk").select_for_update(of=("self",), no_key=True).values_list("pk"))
@@ -237,10 +255,8 @@ class OrderResource(ServiceResource):
             message = _("The code %(code)s is %(name)s: the code counts.") % {"code": instance.product.code, "name": instance.product.name}
             self.problem(message, column="product_name", value=instance.product_name, level="warning")
 
-    def store(self, instance: OrderRow, *, is_new: bool) -> None:
-        """Nothing yet: an order is made when all its rows are read."""
-
     def finish(self) -> None:
+        """All rows of the order are read: what becomes of it."""
         self._refuse_repeats(self.rows)
         first = self.rows[0]
         if not self.is_good(one.row for one in self.rows):
@@ -252,9 +268,51 @@ class OrderResource(ServiceResource):
                 if first.external_number and key in self.present:
                     self._compare(self.present[key], order, lines)
                 else:
-                    self._tell(create_order(order, lines=lines, by=self.by), self.rows, lines)
+                    self._tell(NewOrder(order, lines), self.rows)
             except RuleError as error:
                 self.refused(error, first.row)
+
+    def check(self, outcomes: Sequence[Outcome], *, writing: bool) -> None:
+        new = [outcome for outcome in outcomes if isinstance(outcome.planned.change, NewOrder)]
+        try:
+            check_orders([outcome.planned.change for outcome in new], by=self.by)
+        except PermissionDenied as error:
+            for outcome in new:
+                self.drop(outcome, error)
+            return
+        for outcome in new:
+            if refusal := outcome.planned.change.refusal:
+                self.drop(outcome, refusal)
+        if not writing:
+            for outcome in outcomes:
+                if outcome.planned and isinstance(outcome.planned.change, Revision):
+                    self._try_out(outcome)
+
+    def _try_out(self, outcome: Outcome) -> None:
+        """Change the order, and take that back: whatever the verb refuses is told by the plan."""
+        try:
+            with transaction.atomic():
+                self._revise(outcome.planned)
+                transaction.set_rollback(True)
+        except (RuleError, PermissionDenied) as refusal:
+            self.drop(outcome, refusal)
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        new = [outcome.planned for outcome in outcomes if isinstance(outcome.planned.change, NewOrder)]
+        if new:
+            with self.signing(new[0].row):
+                create_orders([planned.change for planned in new], by=self.by)
+        for planned in new:
+            order = planned.change.order
+            planned.address, planned.name, planned.after = f"{order._meta.label_lower}:{order.pk}", order.number, order.version
+        for outcome in outcomes:
+            if isinstance(outcome.planned.change, Revision):
+                outcome.planned.after = self._revise(outcome.planned).version
+
+    def _revise(self, planned: Planned) -> WorkOrder:
+        change = planned.change
+        with self.signing(planned.row):
+            return revise_order(change.order, lines=change.lines, by=self.by, version=planned.seen)
 
     def _present(self, numbers: set[str], customers: set[int | None]) -> dict[tuple[str, int], WorkOrder | None]:
         """The live orders that have these external numbers already, the newest of each; None for one out of sight. Three queries."""
@@ -264,46 +322,62 @@ class OrderResource(ServiceResource):
         return {(external, customer): seen.get(pk) for pk, external, customer in keys}
 
     def _compare(self, present: WorkOrder | None, order: WorkOrder, lines: list[OrderLine]) -> None:
-        """The order is there already: fine, where the rows say nothing else than it does; else they are wrong. Nothing is written."""
+        """The order is there already: the rows change it, where they say something else than it does and it may still be changed."""
         first = self.rows[0]
         if present is None:
             message = _("%(external)s of this customer was entered already.") % {"external": first.external_number}
             self.problem(message, row=first.row, column="external_number", value=first.external_number)
             return
-        different = list(self._differences(present, order, lines))
-        if different:
+        revision = self._revision(present, order, lines)
+        different = list(_differences(present, revision))
+        if different and (why := self._why_not(present)):
             message = _("%(external)s of this customer was entered already, as order %(number)s, with something else: %(different)s.") % {
                 "external": first.external_number, "number": present.number, "different": "; ".join(different),
             }  # fmt: skip
-            self.problem(message, row=first.row, column="external_number", value=first.external_number)
+            self.problem(f"{message} {why}", row=first.row, column="external_number", value=first.external_number)
             return
         counts = {"lines": len(lines), "quantity": sum(line.quantity for line in lines)}
         what, address = str(WorkOrder._meta.verbose_name), f"{present._meta.label_lower}:{present.pk}"
         label = f"{present.external_number} · {present.customer.name}"
-        told = Planned(first.row, "same", what, label, [], counts, present.version, address=address, name=present.number)
+        told = Planned(first.row, "same", what, label, different, counts, present.version, address=address, name=present.number)
+        if different:
+            told.action, told.change, told.undo = "update", revision, {"before": _before(present)}
+            for line in present.lines.all():
+                if line.product_id not in {one.product_id for one in lines}:
+                    message = _("%(product)s stands in order %(number)s, but in no row of it here: its line is taken out.")
+                    values = {"product": line.product.code, "number": present.number}
+                    self.problem(message % values, row=first.row, column="product", level="warning")
         self.plan.append(told)
 
-    def _differences(self, present: WorkOrder, order: WorkOrder, lines: list[OrderLine]) -> Iterable[str]:
-        """What the rows say that the order does not: `due date: 2026-12-01 → 2026-12-09`. A blank cell says nothing."""
+    def _why_not(self, present: WorkOrder) -> str:
+        """Why these rows may not change the order, "" where they may."""
+        try:
+            refuse_unless_editable(present, by=self.by)
+        except (RuleError, PermissionDenied) as refusal:
+            return str(refusal)
+        products = [line.product_id for line in present.lines.all()]
+        if len(products) != len(set(products)):
+            return _("It has several lines of one product: change it on its own page.")
+        return ""
+
+    def _revision(self, present: WorkOrder, order: WorkOrder, lines: list[OrderLine]) -> "Revision":
+        """The order as the rows want it. A blank cell says nothing; all lines are named."""
         given = {name for name in ("priority", "order_date", "due_date", "printing_type") if any(getattr(one, name) for one in self.rows)}
         given |= {"process_colours", "spot_colours"} if any(one.colours for one in self.rows) else set()
         given |= {"instructions"} if any(one.notes for one in self.rows) else set()
-        for name in sorted(given):
-            old, new = getattr(present, name), getattr(order, name)
-            if old != new:
-                yield _change(present._meta.get_field(name).verbose_name, _words(name, old), _words(name, new))
-        there = {line.product_id: line for line in present.lines.all()}
+        wanted = copy(present)
+        for name in given:
+            setattr(wanted, name, getattr(order, name))
+        there, new = {line.product_id: line for line in present.lines.all()}, []
         for one, line in zip(self.rows, lines, strict=True):
-            old = there.pop(line.product_id, None)
-            if old is None:
-                yield _change(line.product.code, "–", line.quantity)
+            if line.product_id not in there:
+                new.append(line)
                 continue
-            named = {"quantity", *(name for name in ("unit", "specification") if getattr(one, name))}
-            for name in sorted(named):
-                if getattr(old, name) != getattr(line, name):
-                    yield _change(f"{line.product.code} {line._meta.get_field(name).verbose_name}", getattr(old, name), getattr(line, name))
-        for line in there.values():
-            yield _change(line.product.code, line.quantity, "–")
+            kept = copy(there[line.product_id])
+            for name in ("quantity", *(name for name in ("unit", "specification") if getattr(one, name))):
+                setattr(kept, name, getattr(line, name))
+            new.append(kept)
+        return Revision(wanted, new)
 
     def _refuse_repeats(self, rows: list[OrderRow]) -> None:
         products: dict[int, int] = {}
@@ -368,31 +442,91 @@ class OrderResource(ServiceResource):
             raise InvalidInput(_("The notes of this order are too long together. Shorten them."), field="notes", code="too_long")
         return text
 
-    def _tell(self, order: WorkOrder, rows: list[OrderRow], lines: list[OrderLine]) -> None:
+    def _tell(self, draft: NewOrder, rows: list[OrderRow]) -> None:
+        order, lines = draft.order, draft.lines
         parts = [
             _("due %(day)s") % {"day": date_format(order.due_date, "Y-m-d")} if order.due_date else _("no due date"),
-            str(order.get_priority_display()),
-            str(order.get_printing_type_display()),
+            _words("priority", order.priority),
+            _words("printing_type", order.printing_type),
             order.colours,
         ]
         details = [" · ".join(part for part in parts if part)]
         details += [
             _("row %(row)s: %(product)s × %(quantity)s %(unit)s")
-            % {"row": one.row, "product": line.product, "quantity": f"{line.quantity:,}", "unit": line.get_unit_display()}
+            % {"row": one.row, "product": line.product, "quantity": f"{line.quantity:,}", "unit": _words("unit", line.unit)}
             for one, line in zip(rows, lines, strict=True)
         ]
         label = f"{order.external_number or '–'} · {order.customer.name}"
         counts = {"lines": len(lines), "quantity": sum(line.quantity for line in lines)}
-        what, address = str(WorkOrder._meta.verbose_name), f"{order._meta.label_lower}:{order.pk}"
-        told = Planned(rows[0].row, "create", what, label, details, counts, address=address, name=order.number, after=order.version)
-        self.plan.append(told)
+        self.plan.append(Planned(rows[0].row, "create", str(WorkOrder._meta.verbose_name), label, details, counts, change=draft))
 
     def take_back(self, row: ImportRow) -> None:
-        """Delete the order, if nothing but this import ever touched it."""
+        """Delete the order that the row made, or give the one that it changed its old values, if nobody touched it since."""
         order = WorkOrder.objects.visible_to(self.by).filter(pk=row.address.rpartition(":")[2]).first()
         if order is None:
             raise RuleError(_("Order %(number)s is not there any more.") % {"number": row.name}, code="gone")
-        withdraw_order(order, imported=self.run.pk, by=self.by)
+        if row.action == "create":
+            withdraw_order(order, imported=self.run.pk, by=self.by)
+            return
+        if order.version != row.after:
+            raise RuleError(_("%(what)s was changed after the import.") % {"what": row.label}, code="changed")
+        before = row.undo["before"]
+        for name, value in before["order"].items():
+            setattr(order, name, order._meta.get_field(name).to_python(value))
+        there, lines = {line.pk: line for line in order.lines.all()}, []
+        for pk, values in before["lines"]:
+            line = there.get(pk) or OrderLine()
+            for name, value in values.items():
+                setattr(line, name, value)
+            lines.append(line)
+        revise_order(order, lines=lines, by=self.by, version=row.after)
+
+
+@dataclass
+class Revision:
+    """An order that is there, with the values that the rows give it, and all the lines that it is to have."""
+
+    order: WorkOrder
+    lines: list[OrderLine]
+
+
+OF_ORDER = (
+    "priority", "order_date", "due_date", "printing_type", "process_colours", "spot_colours", "instructions", "run_quantity",
+)  # fmt: skip
+OF_LINE = ("quantity", "unit", "specification")
+
+
+def _before(present: WorkOrder) -> dict[str, Any]:
+    """What taking a change back needs, as JSON keeps it."""
+    order = {name: present._meta.get_field(name).value_to_string(present) for name in OF_ORDER if getattr(present, name) is not None}
+    order |= {name: None for name in OF_ORDER if getattr(present, name) is None}
+    lines = [(line.pk, {name: getattr(line, name) for name in ("product_id", "notes", *OF_LINE)}) for line in present.lines.all()]
+    return {"order": order, "lines": lines}
+
+
+def _differences(present: WorkOrder, revision: Revision) -> Iterable[str]:
+    """What the rows say that the order does not: `due date: 2026-12-01 → 2026-12-09`."""
+    for name in OF_ORDER:
+        old, new = getattr(present, name), getattr(revision.order, name)
+        if old != new:
+            yield _change(present._meta.get_field(name).verbose_name, _words(name, old), _words(name, new))
+    there = {line.product_id: line for line in present.lines.all()}
+    for line in revision.lines:
+        old = there.pop(line.product_id, None)
+        if old is None:
+            yield _change(line.product.code, "–", line.quantity)
+            continue
+        for name in OF_LINE:
+            if getattr(old, name) != getattr(line, name):
+                what = f"{line.product.code} {line._meta.get_field(name).verbose_name}"
+                yield _change(what, _words(name, getattr(old, name)), _words(name, getattr(line, name)))
+    for line in there.values():
+        yield _change(line.product.code, line.quantity, "–")
+
+
+def _state_of(model: Any) -> tuple:
+    """Differs after every change of any row of a model whose versions only grow. One query."""
+    return tuple(model._base_manager.aggregate(rows=Count("pk"), newest=Max("pk"), saves=Sum("version")).values())
 
 
 def _change(what: Any, old: Any, new: Any) -> str:
@@ -401,7 +535,7 @@ def _change(what: Any, old: Any, new: Any) -> str:
 
 def _words(name: str, value: Any) -> str:
     """An agreed value as the plan says it."""
-    choices = {"priority": Priority, "printing_type": PrintingType}.get(name)
+    choices = {"priority": Priority, "printing_type": PrintingType, "unit": Unit}.get(name)
     if choices:
         return str(choices(value).label)
     return "+".join(part for part in value if part) if isinstance(value, tuple) else str(value)

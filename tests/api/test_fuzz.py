@@ -33,7 +33,7 @@ from apps.workorders import services as do
 from apps.workorders.models import Task, WorkOrder
 from tests import factories
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.once]
 CASES = int(os.environ.get("DOCKET_FUZZ_CASES", "4"))
 COVERAGE = os.environ.get("DOCKET_FUZZ_COVERAGE", "") == "1"
 PEOPLE = ["maker", "salesperson", "supervisor", "operator", "planner", "auditor", "administrator", "nobody"]

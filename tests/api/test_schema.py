@@ -10,6 +10,8 @@ from rest_framework.test import APIClient
 
 from tests.personas import api_of, client_of
 
+pytestmark = pytest.mark.once
+
 PAGES = ["/api/schema/", "/api/docs/", "/api/redoc/"]
 GUIDE = "/api/docs/handhelds.md"
 

@@ -11,6 +11,8 @@ from factory.django import DjangoModelFactory
 from tests import factories
 from tests.architecture.source import ROOT, sources
 
+pytestmark = pytest.mark.once
+
 MODELS = [model for model in apps.get_models() if model.__module__.startswith("apps.") and not model.__name__.startswith("Historical")]
 
 

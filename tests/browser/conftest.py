@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.test import Client
 
 from tests.browser.engine import CHROMIUM, FLAGS
+from tests.personas import client_of
 from tests.stories.house import cast, worker
 
 __all__ = ["cast", "chromium", "page_of", "worker"]
@@ -44,8 +44,7 @@ def page_of(chromium, live_server) -> Iterator[Callable]:
     contexts, faults = [], []
 
     def open_for(user: object, *, width: int = 1440, height: int = 900, dark: bool = False, language: str = "en"):
-        client = Client()
-        client.force_login(user)
+        client = client_of(user)
         context = chromium.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", base_url=live_server.url, locale=language
         )

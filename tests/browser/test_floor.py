@@ -20,7 +20,7 @@ from tests.scanning.paper import Paper
 from tests.scanning.sending import code_of, paper_of
 
 __all__ = ["handheld", "register"]
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.once, pytest.mark.django_db(transaction=True)]
 expect.set_options(timeout=20_000)
 PHONE = {"width": 360, "height": 740}
 

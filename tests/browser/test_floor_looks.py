@@ -19,7 +19,7 @@ from tests.scanning.paper import need_tools
 from tests.scanning.sending import code_of
 
 __all__ = ["handheld", "register"]
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.once, pytest.mark.django_db(transaction=True)]
 expect.set_options(timeout=20_000)
 SIZES = {"phone": (360, 740), "desk": (1440, 900)}
 PICTURES = os.environ.get("DOCKET_SCREENSHOTS", "")

@@ -20,7 +20,7 @@ from apps.workorders.models import Task, WorkOrder
 from apps.workorders.states import OrderStatus, TaskStatus
 from tests.stories.house import PASSWORD
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.once, pytest.mark.django_db(transaction=True)]
 PERSONAS = ("admin", "maker", "sales_h", "supervisor", "operator", "planner", "auditor")
 PHONE, DESK = (360, 740), (1440, 900)
 PICTURES = os.environ.get("DOCKET_SCREENSHOTS", "")

@@ -1,17 +1,20 @@
 """Lists as files: who may, which rows, and that no cell is a formula."""
 
 import csv
+import datetime as dt
 import io
 import json
+import zipfile
 from decimal import Decimal
 
 import openpyxl
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from python_calamine import CalamineWorkbook
 
 from apps.catalog.models import Customer
-from apps.core.export import as_csv, as_xlsx, safe
+from apps.core.export import as_csv, as_ods, as_xlsx, safe
 from apps.core.reading import read_text
 from apps.imports.services import plan_import, totals
 from tests.personas import client_of
@@ -30,7 +33,11 @@ def address(name, **query):
 
 
 def csv_rows(answer):
-    return list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    return list(csv.reader(io.StringIO(answer.getvalue().decode("utf-8-sig"))))
+
+
+def ods_rows(stream):
+    return CalamineWorkbook.from_filelike(io.BytesIO(stream.read())).get_sheet_by_index(0).to_python(skip_empty_area=False)
 
 
 def xlsx_cells(answer):
@@ -43,8 +50,14 @@ def test_no_text_leaves_as_a_formula_and_it_comes_back_as_it_was(text):
     sheet = openpyxl.load_workbook(as_xlsx([[text]])).active
     assert sheet["A1"].data_type == "s"
     assert next(csv.reader(io.StringIO("".join(as_csv([[text]]))[1:]))) [0][0] == "'"  # fmt: skip
+    ods = as_ods([[text]])
+    assert "formula" not in zipfile.ZipFile(ods).read("content.xml").decode()
+    ods.seek(0)
+    assert ods_rows(ods)[0][0][0] == "'"
+    ods.seek(0)
     if text[0] not in "\t\r\n\0":
         assert read_text(sheet["A1"].value) == text
+        assert read_text(ods_rows(ods)[0][0]) == text
 
 
 def test_numbers_stay_numbers():
@@ -53,8 +66,14 @@ def test_numbers_stay_numbers():
     assert "".join(as_csv([[-5, 1.5, None]])) == "\ufeff-5,1.5,\r\n"
 
 
+def test_an_open_document_keeps_numbers_days_blanks_and_lines():
+    row = [-5, 1.5, Decimal("2.50"), dt.date(2026, 12, 1), dt.datetime(2026, 12, 1, 8, 30), None, "  a  b\nc & <d>", "印刷"]
+    (read,) = ods_rows(as_ods([row]))
+    assert read == [-5, 1.5, 2.5, dt.date(2026, 12, 1), dt.datetime(2026, 12, 1, 8, 30), "", "  a  b\nc & <d>", "印刷"]
+
+
 @pytest.mark.django_db
-@pytest.mark.parametrize("format", ["csv", "xlsx", "json"])
+@pytest.mark.parametrize("format", ["csv", "xlsx", "ods", "json"])
 @pytest.mark.parametrize("name", LISTS)
 def test_each_list_is_exported_with_what_the_user_sees(shop, planner, supervisor, name, format):
     order = shop.approved()
@@ -62,9 +81,11 @@ def test_each_list_is_exported_with_what_the_user_sees(shop, planner, supervisor
     assert answer.status_code == 200
     assert f'attachment; filename="{name.split("_")[1]}-' in answer["Content-Disposition"]
     if format == "json":
-        rows = [None, *json.loads(answer.content)]
+        rows = [None, *json.loads(answer.getvalue())]
     else:
-        rows = csv_rows(answer) if format == "csv" else [[cell.value for cell in row] for row in xlsx_cells(answer)]
+        rows = csv_rows(answer) if format == "csv" else ods_rows(io.BytesIO(b"".join(answer.streaming_content))) if format == "ods" else [
+            [cell.value for cell in row] for row in xlsx_cells(answer)
+        ]  # fmt: skip
     expected = {"workorders_workorder": 1, "workorders_task": order.tasks.count(), "catalog_customer": 2, "catalog_product": 3}
     assert len(rows) == expected[name] + 1
 
@@ -100,11 +121,11 @@ def test_dangerous_names_are_quoted_in_the_file_and_read_back_as_they_are(shop, 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("name", "kind", "rows"), [("catalog_customer", "customers", 3), ("catalog_product", "products", 3)])
-@pytest.mark.parametrize("format", ["csv", "xlsx"])
+@pytest.mark.parametrize("format", ["csv", "xlsx", "ods"])
 def test_an_exported_catalogue_comes_in_again_as_all_the_same(shop, planner, name, kind, rows, format):
     Customer.objects.create(code="EVIL", name="=1+1", contact="@SUM(1)")
     answer = client_of(planner).get(address(name, format=format))
-    content = answer.content if format == "csv" else b"".join(answer.streaming_content)
+    content = answer.getvalue()
     assert totals(plan_import(kind, SimpleUploadedFile(f"again.{format}", content), by=planner)) == {"same": rows}
 
 

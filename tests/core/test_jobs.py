@@ -4,12 +4,12 @@ import logging
 from datetime import timedelta
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 from django_q.models import OrmQ
 
+from apps.accounts.models import OpenSession
 from apps.core.context import signature, signed
 from apps.core.errors import RuleError
 from apps.core.jobs import JOBS, RUN, delivery, enqueue, job, retry, run
@@ -122,11 +122,11 @@ def test_purge_keeps_what_may_still_be_asked_for():
     for name, age in (("old", timedelta(hours=25)), ("new", timedelta(hours=23))):
         Bucket.objects.create(key=name, tokens=1, updated_at=(now - age).timestamp())
     for name, age in (("old", -timedelta(minutes=1)), ("new", timedelta(minutes=1))):
-        Session.objects.create(session_key=name, session_data="", expire_date=now + age)
+        OpenSession.objects.create(session_key=name, session_data="", expire_date=now + age)
     assert run("core.purge") == 2
     assert list(IdempotencyKey.objects.values_list("key", flat=True)) == ["new"]
     assert list(Bucket.objects.values_list("key", flat=True)) == ["new"]
-    assert list(Session.objects.values_list("session_key", flat=True)) == ["new"]
+    assert list(OpenSession.objects.values_list("session_key", flat=True)) == ["new"]
 
 
 @pytest.mark.django_db

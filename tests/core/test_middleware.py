@@ -35,6 +35,12 @@ def test_any_other_is_replaced(given):
     assert len(inside.request_id) == 32
 
 
+def test_only_a_copy_for_load_tests_says_that_it_may_be_loaded(settings):
+    assert "X-Docket-Loadtest" not in ask()[0]
+    settings.DOCKET_LOADTEST = True
+    assert ask()[0]["X-Docket-Loadtest"] == "yes"
+
+
 @pytest.mark.parametrize(("path", "source"), [("/admin/", "admin"), ("/api/tasks/", "api"), ("/", "admin")])
 def test_the_door_is_known(path, source):
     assert ask(path)[1].source == source

@@ -1,16 +1,20 @@
 """The files of deploy/ name what exists, and the programs that are here can read them."""
 
+import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from django.conf import settings
+
+pytestmark = pytest.mark.once
 
 ROOT = Path(settings.BASE_DIR)
 DEPLOY = ROOT / "deploy"
@@ -44,6 +48,57 @@ def test_the_guide_and_the_image_set_only_variables_that_docket_reads():
     assert [name for name in guide + image if not known(name)] == []
 
 
+PLATFORMS = DEPLOY / "platforms"
+
+
+def set_on_platforms() -> dict[str, set[str]]:
+    """The variables that each platform's file sets or tells of."""
+    kubernetes = [one["data"] for one in yaml.safe_load_all((PLATFORMS / "kubernetes.yaml").read_text()) if one["kind"] == "ConfigMap"]
+    secrets = re.findall(r"--from-literal=([A-Z_]+)=", (PLATFORMS / "kubernetes.yaml").read_text())
+    task = json.loads((PLATFORMS / "ecs-task.json").read_text())["containerDefinitions"]
+    railway = re.findall(r"\b([A-Z]+_[A-Z_]+)[ =](?!\})", (PLATFORMS / "railway.toml").read_text().partition("[build]")[0])
+    return {
+        "kubernetes": {*kubernetes[0], *secrets},
+        "ecs": {one["name"] for container in task for one in [*container["environment"], *container["secrets"]]},
+        "railway": set(railway) - {"RAILWAY_RUN_UID"},
+    }
+
+
+@pytest.mark.parametrize("platform", ["kubernetes", "ecs", "railway"])
+def test_a_platform_sets_what_has_no_default_and_only_what_docket_reads(platform):
+    names = set_on_platforms()[platform]
+    assert [name for name in names if not known(name)] == []
+    assert names >= {"DJANGO_SECRET_KEY", "ALLOWED_HOSTS", "CORS_ALLOWED_ORIGINS", "DATABASE_URL", "DOCKET_BEHIND_PROXY"}
+
+
+def test_platforms_start_docket_closed_and_by_its_entrypoint():
+    pods = [
+        one["spec"]["template"]["spec"]
+        for one in yaml.safe_load_all((PLATFORMS / "kubernetes.yaml").read_text())
+        if one["kind"] == "Deployment"
+    ]
+    for pod in pods:
+        (container,) = pod["containers"]
+        assert (pod["securityContext"]["runAsNonRoot"], container["securityContext"]["readOnlyRootFilesystem"]) == (True, True)
+    task = json.loads((PLATFORMS / "ecs-task.json").read_text())["containerDefinitions"]
+    assert [(one["user"], one["readonlyRootFilesystem"]) for one in task] == [("1000:1000", True)] * 2
+    railway = tomllib.loads((PLATFORMS / "railway.toml").read_text())
+    assert (ROOT / railway["build"]["dockerfilePath"]).exists()
+    started = {pod["containers"][0]["args"][0] for pod in pods} | {one["command"][0] for one in task}
+    started.add(railway["deploy"]["startCommand"].removeprefix("deploy/entrypoint.sh "))
+    assert started == {"web", "worker", "all"}
+    assert all(f"\n{word})" in (DEPLOY / "entrypoint.sh").read_text() for word in started - {"web"})
+
+
+def test_the_pipeline_starts_what_is_there():
+    for path in (ROOT / ".github/workflows").glob("*.yml"):
+        (job,) = yaml.safe_load(path.read_text())["jobs"].values()
+        words = [word for step in job["steps"] for word in step.get("run", "").split()]
+        programs = [word for word in words if word.startswith((".ci/", "loadtest/"))]
+        assert programs
+        assert all((ROOT / word).exists() for word in programs), path.name
+
+
 def test_what_compose_mounts_and_asks_for_is_there():
     made = set(COMPOSE["volumes"])
     for service in SERVICES.values():
@@ -60,7 +115,7 @@ def test_compose_starts_docket_closed():
     for name in ("web", "worker"):
         service = SERVICES[name]
         assert (service["read_only"], service["cap_drop"], service["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"])
-    assert [name for name, service in SERVICES.items() if "ports" in service] == ["nginx", "prometheus"]
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["nginx", "prometheus", "grafana"]
 
 
 def test_the_image_copies_what_exists_and_everything_that_docket_needs():

@@ -14,6 +14,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from apps.accounts.models import User
 from apps.accounts.roles import Role
 from apps.catalog.models import Process
+from apps.core.export import as_ods
 from apps.imports.models import ImportRow, ImportRun
 
 SAMPLES = Path(__file__).resolve().parents[2] / "fixtures" / "samples"
@@ -44,6 +45,11 @@ def workbook(*rows: Sequence[Any], name: str = "orders.xlsx", title: str = "Shee
     stream = io.BytesIO()
     book.save(stream)
     return SimpleUploadedFile(name, stream.getvalue())
+
+
+def opendocument(*rows: Sequence[Any], name: str = "orders.ods") -> SimpleUploadedFile:
+    """An ods of one table."""
+    return SimpleUploadedFile(name, as_ods(rows).read())
 
 
 def options() -> dict[str, Any]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(settings.BASE_DIR)
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 
@@ -19,7 +21,15 @@ def test_the_checks_that_a_machine_can_make_pass():
     done = subprocess.run([ROOT / "deploy" / "checks.sh"], capture_output=True, text=True, check=False)
     assert [line for line in done.stdout.splitlines() if line.startswith("FAIL")] == []
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("PASS") >= 20
+    assert done.stdout.count("PASS") >= 60
+
+
+def test_the_checks_name_tests_that_exist():
+    named = re.findall(r"^tested .* (tests/\S+)$", (ROOT / "deploy" / "checks.sh").read_text(), re.MULTILINE)
+    assert len(named) > 30
+    for place, _, name in (one.partition("::") for one in named):
+        assert (ROOT / place).exists(), place
+        assert not name or f"\ndef {name}(" in (ROOT / place).read_text(), name
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)

@@ -1,9 +1,10 @@
+import json
 import random
 from io import StringIO
 
 import pytest
 from django.contrib.auth import authenticate
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
 
@@ -11,6 +12,7 @@ from apps.accounts.models import User
 from apps.catalog.models import Tool
 from apps.ops.integrity import run_checks
 from apps.ops.load import PASSWORD, PREFIX, Loader, make_shop
+from apps.scanning.services.devices import badge_in, device_of
 from apps.workorders import services as verbs
 from apps.workorders.models import Task, WorkEvent, WorkOrder
 from apps.workorders.states import OrderStatus
@@ -78,6 +80,18 @@ def test_a_second_load_adds_orders_under_new_numbers(load):
     assert WorkOrder.objects.filter(number__in=[f"{PREFIX}{serial:07}" for serial in (61, 62, 63)]).count() == 3
     assert (User.objects.count(), Tool.objects.count()) == (people, Tool.objects.values("code").distinct().count())
     assert broken() == {}
+
+
+def test_handhelds_of_the_load_sign_in_with_their_badges(load, tmp_path):
+    file = tmp_path / "kits.json"
+    run("seed_load", orders=1, seed=4, handhelds=7, kits=file)
+    kits = json.loads(file.read_text())
+    assert file.stat().st_mode & 0o077 == 0
+    assert len({kit["username"].rpartition("_")[0] for kit in kits}) == 7  # of as many departments
+    session, _token = badge_in(device_of(kits[0]["device_token"]), kits[0]["badge"], kits[0]["pin"])
+    assert session.user.username == kits[0]["username"]
+    with pytest.raises(CommandError, match="--kits"):
+        run("seed_load", orders=1, handhelds=7)
 
 
 def test_a_load_can_be_asked_for_by_its_tasks(load):

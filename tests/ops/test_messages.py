@@ -9,6 +9,8 @@ from django.utils.translation import gettext, override
 
 from apps.ops.messages import Catalogue, Text, compile_stale, texts, texts_of_python, texts_of_template
 
+pytestmark = pytest.mark.once
+
 PO = """msgid ""
 msgstr ""
 "Content-Type: text/plain; charset=utf-8\\n"

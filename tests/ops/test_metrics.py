@@ -1,5 +1,6 @@
 """What a monitor reads, who may, and the alerts that stand on it."""
 
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -82,6 +83,13 @@ def test_every_alert_watches_a_figure_and_has_a_runbook():
     told = re.findall(r"^### (Docket\w+)$", (ROOT / "project/docs/operations.md").read_text(), re.MULTILINE)
     assert told == alerts
     assert re.findall(r"operations\.md#(\w+)", rules) == [name.lower() for name in alerts]
+
+
+def test_every_panel_of_the_dashboard_shows_a_figure():
+    panels = json.loads((ROOT / "deploy/grafana/docket.json").read_text())["panels"]
+    shown = {name for panel in panels for target in panel["targets"] for name in re.findall(r"\bdocket_\w+", target["expr"])}
+    exported = {name.partition("{")[0] for name in figures()} - {"docket_info"}
+    assert shown == exported
 
 
 def test_people_in_charge_see_above_their_home_page_what_is_down(administrator, maker):

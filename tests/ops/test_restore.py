@@ -9,12 +9,12 @@ from io import StringIO
 
 import pytest
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ
 
+from apps.accounts.models import OpenSession
 from apps.core.jobs import enqueue, run
 from apps.core.models import Heartbeat, Hold
 from apps.ops.backups.archive import Writer
@@ -44,7 +44,7 @@ def test_an_empty_machine_gets_everything_back_and_holds_still(shop, places, els
     shop.approved("leaflet")
     enqueue("core.purge")
     run("core.heartbeat")
-    Session.objects.create(session_key="s", session_data="", expire_date=timezone.now())
+    OpenSession.objects.create(session_key="s", session_data="", expire_date=timezone.now())
     row = make_backup()
     before, tasks = facts_of(connection), list(Task.objects.order_by("pk").values_list("pk", "version", "good"))
     shutil.rmtree(places.private)
@@ -58,7 +58,7 @@ def test_an_empty_machine_gets_everything_back_and_holds_still(shop, places, els
     assert "What was there" not in said
     after = facts_of(connection)
     assert after["totals"] == before["totals"]
-    emptied = {"django_q_ormq", "django_session", "core_heartbeat", "core_hold"}
+    emptied = {"django_q_ormq", "django_session", "accounts_opensession", "core_heartbeat", "core_hold"}
     assert {name: count for name, count in after["counts"].items() if name not in emptied} == {
         name: count for name, count in before["counts"].items() if name not in emptied
     }
@@ -73,7 +73,7 @@ def test_an_empty_machine_gets_everything_back_and_holds_still(shop, places, els
     assert WorkEvent.objects.latest("pk").pk == event.pk
 
     # Nothing goes by itself until somebody says so.
-    assert (OrmQ.objects.count(), Session.objects.count(), Heartbeat.objects.count()) == (0, 0, 0)
+    assert (OrmQ.objects.count(), OpenSession.objects.count(), Heartbeat.objects.count()) == (0, 0, 0)
     run("core.heartbeat")
     assert not Heartbeat.objects.exists()
     supervisor = Supervisor(stale_after=60)

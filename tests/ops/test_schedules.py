@@ -12,8 +12,8 @@ from apps.ops import schedules
 pytestmark = pytest.mark.django_db
 
 NAMES = [
-    "core.purge", "imports.purge", "imports.sweep", "ops.backup", "ops.give_up", "ops.watch_backups", "scanning.sweep",
-    "workorders.expire_shares", "workorders.sweep",
+    "core.purge", "imports.exports_due", "imports.purge", "imports.sweep", "ops.backup", "ops.give_up", "ops.watch_backups",
+    "scanning.sweep", "workorders.expire_shares", "workorders.sweep",
 ]  # fmt: skip
 
 
@@ -27,6 +27,7 @@ def test_each_job_is_scheduled_once_and_a_second_run_changes_nothing():
     rows = list(Schedule.objects.order_by("name").values_list("name", "func", "args", "schedule_type", "minutes", "cron"))
     assert rows == [
         ("core.purge", RUN, "'core.purge'", "C", None, "20 3 * * *"),
+        ("imports.exports_due", RUN, "'imports.exports_due'", "I", 5, None),
         ("imports.purge", RUN, "'imports.purge'", "I", 60, None),
         ("imports.sweep", RUN, "'imports.sweep'", "I", 1, None),
         ("ops.backup", RUN, "'ops.backup'", "C", None, "0 2 * * *"),

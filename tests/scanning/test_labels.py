@@ -19,6 +19,8 @@ from tests.personas import again
 from tests.queries import count_queries
 from tests.scanning.paper import Paper
 
+pytestmark = pytest.mark.once
+
 HOST = "https://docket.example.com"
 
 

@@ -22,6 +22,8 @@ from tests.personas import again
 from tests.queries import count_queries
 from tests.scanning.paper import Paper
 
+pytestmark = pytest.mark.once
+
 HOST = "https://docket.example.com"
 HOSTS = ["docket.example.com"]
 LONG = "请注意：四色套印必须准确，色差不得超过标准样张。Kraft paper 350 g/m², keep dry — “fragile”. "

@@ -19,7 +19,7 @@ from apps.accounts.services import system_user
 from apps.catalog.models import Customer, Process, Product, Route, Tool
 from apps.core.querysets import ScopedQuerySet
 from apps.dispatch.models import DispatchDecision
-from apps.imports.models import ImportRun
+from apps.imports.models import ExportRun, ImportProfile, ImportRun, SavedExport
 from apps.notices.models import Notice
 from apps.scanning.models import Device, LinkedCode, Scan
 from apps.workorders.models import OrderLine, OrderMaterial, Task, WorkEvent, WorkOrder
@@ -28,8 +28,8 @@ from tests import factories
 PREFIX = "zq"
 WORD = re.compile(rb"zq[0-9a-f]{8}zq")
 PLANTED = [
-    Department, User, Customer, Process, Route, Product, Tool, ImportRun, Notice, WorkOrder, OrderLine, OrderMaterial, Task, Device, Scan,
-    LinkedCode,
+    Department, User, Customer, Process, Route, Product, Tool, ImportRun, ImportProfile, Notice, WorkOrder, OrderLine, OrderMaterial, Task,
+    Device, Scan, LinkedCode, SavedExport, ExportRun,
 ]  # fmt: skip
 # Texts that machines read: a word in them would break the row, not tell on it.
 MACHINE = {

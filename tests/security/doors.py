@@ -6,14 +6,13 @@ from html.parser import HTMLParser
 from typing import Any
 
 from django.apps import apps
-from django.contrib.sessions.models import Session
 from django.db.models import Model
 
-from apps.accounts.models import AccessToken
+from apps.accounts.models import AccessToken, OpenSession
 from apps.core.models import Bucket
 
 # Signing in, throttling and looking leave traces that no row of the shop depends on.
-TRACES = (Session, AccessToken, Bucket)
+TRACES = (OpenSession, AccessToken, Bucket)
 
 
 def checksum(*, but: Iterable[type[Model]] = ()) -> str:

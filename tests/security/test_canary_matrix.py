@@ -64,7 +64,10 @@ EXPECTED: list[tuple[str, set[int], set[int]]] = [
     (r"admin:unknown", {404}, {404}),
     (r"admin:search|dashboard:search", {200}, {200, 405}),
     (r"operations", READ, {405}),
-    (r"dashboard:panels|dashboard:account", {200}, {200, 405}),
+    (r"dashboard:panels|dashboard:account|dashboard:manual", {200}, {200, 405}),
+    (r"dashboard:sign_in|dashboard:sign_in_code", {200, 302}, {200, 302}),
+    (r"dashboard:confirm|dashboard:second_factor", {200}, {200}),
+    (r"dashboard:end_session", {405}, {302}),
     (r"dashboard:read_notices", {405}, {302}),
     (r"dashboard:open_notice", {302, 405}, {302}),
     # One's own tokens and runs only, also for who sees those of others.
@@ -72,6 +75,7 @@ EXPECTED: list[tuple[str, set[int], set[int]]] = [
     (r"dashboard:preview", READ, {403, 405}),
     (r"admin:imports_upload", READ, WRITE),
     (r"admin:imports_(apply|stop|revert|again|correct|corrected)", {200, 302, 403, 405}, WRITE | {404}),
+    (r"admin:imports_columns", READ | {302, 404}, WRITE | {404}),
     (r"admin:imports_rows", READ | {404}, {403, 405}),
     (r"admin:imports_progress", READ, {403, 405}),
     (r"admin:\w+_changelist", LIST, WRITE),
@@ -101,7 +105,7 @@ EXPECTED: list[tuple[str, set[int], set[int]]] = [
 ]  # fmt: skip
 # Anybody may ask these without signing in.
 OPEN = (
-    r"no_row|admin:view_on_site|health|health-ready|metrics|set_language|root|admin:login|api:login|api:unknown|dashboard:panels|floor:\w+"
+    r"no_row|admin:view_on_site|health|health-ready|metrics|set_language|root|admin:login|dashboard:sign_in|dashboard:sign_in_code|api:login|api:unknown|dashboard:panels|floor:\w+"
     r"|scanned"
 )
 
@@ -159,6 +163,7 @@ def expected_of(name: str) -> tuple[set[int], set[int]]:
     raise LookupError(name)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.name} {route.pattern}")
 def test_every_address_has_an_expectation(route):
     expected_of(route.name)
@@ -195,6 +200,8 @@ def world(shop, settings):
     for user in shop.people.values():
         factories.NoticeFactory(user=user, kind="order_rejected")
         factories.ImportRunFactory(owner=user)
+        factories.ImportProfileFactory(owner=user)
+        factories.ExportRunFactory(owner=user, saved=factories.SavedExportFactory(owner=user))
         factories.AccessTokenFactory(user=user)
     return shop
 
@@ -319,6 +326,7 @@ def test_a_leak_would_be_found(world, canaries, stranger):
     assert canaries.leaks(own.encode(), allowed) == set()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", PERSONAS)
 def test_no_search_filter_or_autocomplete_tells_more_than_the_list(world, canaries, name):
     """Every word begins alike, so one search asks for all of them at once."""
@@ -455,6 +463,7 @@ def test_a_person_on_a_handheld_is_told_what_he_is_told_anywhere(world, canaries
     assert crawl.read
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", PERSONAS)
 def test_no_code_tells_more_than_the_lists(world, canaries, name):
     """Resolve and `/s/`: a code of a row out of sight answers as one of a row that is not there, and so does a customer's own."""

@@ -329,7 +329,7 @@ class TestReading:
         with count_queries() as statements:
             answer = client.get(f"{ORDERS}?page_size=200")
         assert len(answer.json()["results"]) == rows
-        assert len(statements) == 3
+        assert len(statements) == 4
 
     @pytest.mark.parametrize("lines", [1, 6])
     def test_the_detail_costs_the_same_for_few_and_many_lines(self, shop, maker, lines):

@@ -82,7 +82,7 @@ def test_generation_is_idempotent(shop, maker):
     before = list(Task.objects.order_by("pk").values("pk", "version", "source_key", "planned"))
     steps = list(Step.objects.order_by("pk").values("pk", "version"))
     for _again in range(2):
-        regenerate(WorkOrder.objects.get(pk=order.pk), by=maker)
+        regenerate(WorkOrder.objects.get(pk=order.pk))
     assert list(Task.objects.order_by("pk").values("pk", "version", "source_key", "planned")) == before
     assert list(Step.objects.order_by("pk").values("pk", "version")) == steps
 

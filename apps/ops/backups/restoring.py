@@ -102,7 +102,8 @@ def _near(database: Any, place: Path) -> Path:
 def _hold(copy: Copy) -> None:
     """Stop what would act on its own, before anything can look at the restored tables: the queue is only a hint, and is emptied."""
     with copy.database.cursor() as cursor:
-        for table in ("django_q_ormq", "django_session", "core_heartbeat", "core_hold"):
+        there = set(copy.database.introspection.table_names(cursor))
+        for table in sorted(there & {"django_q_ormq", "django_session", "accounts_opensession", "core_heartbeat", "core_hold"}):
             cursor.execute(f"DELETE FROM {table}")  # noqa: S608
         cursor.execute("INSERT INTO core_hold (name, since) VALUES (%s, %s)", [JOBS, _moment(copy)])
 

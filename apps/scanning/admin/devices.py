@@ -19,7 +19,8 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.accounts.access import access_of
-from apps.core.admin import DialogForm, ReasonForm, ScopedAdmin, ScopedFilter, Secret, Verb, VerbsOnlyAdmin
+from apps.accounts.sudo import SudoForm, SudoPages
+from apps.core.admin import ReasonForm, ScopedAdmin, ScopedFilter, Secret, Verb, VerbsOnlyAdmin
 from apps.core.errors import InvalidInput
 from apps.scanning.admin.printing import BADGE, BADGES_IN_BULK
 from apps.scanning.clocks import clock_in_words, is_clock_off
@@ -67,7 +68,7 @@ def pairing(request: HttpRequest, made: tuple[Device, str]) -> Secret:
 
 
 @admin.register(Device)
-class DeviceAdmin(ScopedAdmin):
+class DeviceAdmin(SudoPages, ScopedAdmin):
     """Registered once, renamed at will, never deleted: what it sent names it for ever."""
 
     list_display = ("called", "department", "seen", "clock", "refused", "state")
@@ -78,7 +79,7 @@ class DeviceAdmin(ScopedAdmin):
     quick_links = ((_("In use"), "state=live"), (_("Revoked"), "state=revoked"))
     verbs = (
         Verb(
-            "renew", _("New token"), devices.renew_token, icon="key", tells=pairing,
+            "renew", _("New token"), devices.renew_token, SudoForm, icon="key", tells=pairing,
             text=_("The old token ends at once, and whoever is signed in on the handheld is out. A revoked one is in use again."),
             when=lambda user, obj: user.has_perm("scanning.change_device"),
         ),
@@ -164,7 +165,7 @@ class DeviceAdmin(ScopedAdmin):
         return ("revoked", _("revoked")) if obj.revoked_at else NOT_REVOKED
 
 
-class PinForm(DialogForm):
+class PinForm(SudoForm):
     """The PIN that the person wants, or none."""
 
     pin = forms.CharField(
@@ -205,7 +206,7 @@ def told_pin(request: HttpRequest, made: tuple[Badge, str]) -> Secret:
 
 
 @admin.register(Badge)
-class BadgeAdmin(VerbsOnlyAdmin):
+class BadgeAdmin(SudoPages, VerbsOnlyAdmin):
     """A badge is issued for a person and revoked; nothing of it is edited."""
 
     add_form = BadgeForm

@@ -1,6 +1,6 @@
 """Work orders: the list, the form of a draft, and the page of an order with everything about it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter
+from unfold.decorators import display
 
 from apps.accounts.access import access_of
 from apps.accounts.models import User
@@ -17,7 +18,8 @@ from apps.catalog.models import Tool
 from apps.catalog.services import confirm_tool
 from apps.core.admin import BulkVerb, DialogForm, ReasonForm, ScopedAdmin, ScopedFilter, ScopedInline, Verb
 from apps.core.errors import InvalidInput
-from apps.core.export import Exportable
+from apps.core.lists import LongList
+from apps.imports.exportable import Exportable
 from apps.workorders import looks, services
 from apps.workorders.admin.filters import LateFilter, OpenFilter, ToCompleteFilter, WaitingFilter
 from apps.workorders.admin.overview import order_overview
@@ -26,6 +28,7 @@ from apps.workorders.admin.why import WhyMixin
 from apps.workorders.forms import CommentForm, ConfirmForm, OrderForm, ReceiveForm, ShareForm, SubmitForm
 from apps.workorders.models import OrderLine, OrderMaterial, WorkOrder
 from apps.workorders.moves import may_order, order_moves
+from apps.workorders.searching import find_orders
 from apps.workorders.states import ORDER_LIVE
 
 
@@ -54,7 +57,7 @@ def _confirm(order: WorkOrder, *, by: Any, tool: Tool) -> Tool:
     return confirm_tool(tool, by=by)
 
 
-class WorkOrderAdmin(Exportable, WhyMixin, ScopedAdmin):
+class WorkOrderAdmin(LongList, Exportable, WhyMixin, ScopedAdmin):
     """Saved by `create_order` and `revise_order`; everything else is a verb."""
 
     form = OrderForm
@@ -62,9 +65,10 @@ class WorkOrderAdmin(Exportable, WhyMixin, ScopedAdmin):
     list_display = ["number", "external_number", "customer", "products", "due", "urgency", "state", "progress", "maker"]
     list_display_links = ["number"]
     export_columns = [
-        "number", "external_number", "customer", "status", "priority", "order_date", "due_date", "run_quantity", "allowance",
-        "printing_type", "process_colours", "spot_colours", "maker", "instructions", "created_at",
+        "number", "external_number", "customer", "status", "priority", "order_date", "due_date", "product_code", "product_name",
+        "quantity", "unit", "specification", "printing_type", "colours", "maker", "instructions", "run_quantity", "allowance", "created_at",
     ]  # fmt: skip
+    export_prefetch = ("lines__product",)
     import_resource = "orders"
     list_filter = [
         ("status", ChoicesDropdownFilter),
@@ -204,6 +208,39 @@ class WorkOrderAdmin(Exportable, WhyMixin, ScopedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return super().get_queryset(request).select_related("customer", "maker")
+
+    def export_records(self, row: WorkOrder) -> Iterator[WorkOrder]:
+        """A row for each line, as the import has them."""
+        for line in list(row.lines.all()) or [None]:
+            row.line = line
+            yield row
+
+    @display(description=gettext_lazy("Product code"))
+    def product_code(self, order: WorkOrder) -> str:
+        return order.line.product.code if order.line else ""
+
+    @display(description=gettext_lazy("Product name"))
+    def product_name(self, order: WorkOrder) -> str:
+        return order.line.product.name if order.line else ""
+
+    @display(description=gettext_lazy("Quantity"))
+    def quantity(self, order: WorkOrder) -> int | None:
+        return order.line.quantity if order.line else None
+
+    @display(description=gettext_lazy("Unit"))
+    def unit(self, order: WorkOrder) -> str:
+        return order.line.get_unit_display() if order.line else ""
+
+    @display(description=gettext_lazy("Specification"))
+    def specification(self, order: WorkOrder) -> str:
+        return order.line.specification if order.line else ""
+
+    @display(description=gettext_lazy("Colours"))
+    def colours(self, order: WorkOrder) -> str:
+        return order.colours
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        return (find_orders(queryset, search_term), False) if "\0" not in search_term else (queryset.none(), False)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """The rows with their progress and products: two more columns and one more query, whatever their number."""

@@ -16,7 +16,8 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter
 from apps.accounts.access import access_of
 from apps.accounts.roles import Role
 from apps.core.admin import BulkVerb, DialogForm, OptionalReasonForm, ReasonForm, ScopedFilter, Verb, VerbsOnlyAdmin
-from apps.core.export import Exportable
+from apps.core.lists import LongList
+from apps.imports.exportable import Exportable
 from apps.workorders import looks, services
 from apps.workorders.admin.filters import (
     ClaimableFilter,
@@ -33,12 +34,13 @@ from apps.workorders.admin.why import WhyMixin
 from apps.workorders.forms import AssignForm, CompleteForm, PauseForm, ReportForm, ShareForm, SplitForm, StartForm
 from apps.workorders.models import Task
 from apps.workorders.moves import task_moves
+from apps.workorders.searching import find_tasks
 from apps.workorders.states import Priority
 
 LOADS = 12
 
 
-class TaskAdmin(Exportable, WhyMixin, VerbsOnlyAdmin):
+class TaskAdmin(LongList, Exportable, WhyMixin, VerbsOnlyAdmin):
     """Tasks come from their order and move by verbs: no form adds, changes or deletes one."""
 
     change_form_template = "docket/tasks/page.html"
@@ -198,7 +200,7 @@ class TaskAdmin(Exportable, WhyMixin, VerbsOnlyAdmin):
         number = search_term.strip().upper().removeprefix("T")
         if search_term.strip().upper().startswith("T") and number.isascii() and number.isdigit() and len(number) < 18:
             return queryset.filter(pk=int(number)), False
-        return super().get_search_results(request, queryset, search_term)
+        return (find_tasks(queryset, search_term), False) if "\0" not in search_term else (queryset.none(), False)
 
     def get_quick_links(self, request: HttpRequest) -> Sequence[tuple[Any, str]]:
         access, links = access_of(request.user), []

@@ -85,9 +85,8 @@ class TaskFilters(CommonFilters):
         return queryset.exclude(pk__in=Task.objects.claimable_by(self.request.user).values("pk"))
 
     def find(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
-        return queryset.filter(
-            Q(order__number__icontains=value) | Q(order__external_number__icontains=value) | Q(order__customer__name__icontains=value)
-        )
+        orders = Q(number__icontains=value) | Q(external_number__icontains=value) | Q(customer__name__icontains=value)
+        return queryset.filter(order__in=WorkOrder.objects.filter(orders).order_by().values("pk"))
 
 
 class OrderFilters(CommonFilters):

@@ -7,15 +7,16 @@ forbids it), InvalidInput (the input is wrong) or PermissionDenied, each with a 
 
 from apps.workorders.checks import problems_before_submit
 from apps.workorders.generation import warnings
+from apps.workorders.services.creation import NewOrder, check_orders, create_order, create_orders
 from apps.workorders.services.dispatching import dispatch_order, dispatch_task, preview_task
 from apps.workorders.services.orders import (
     approve_order,
     cancel_order,
     copy_order,
-    create_order,
     delete_order,
     hold_order,
     receive_material,
+    refuse_unless_editable,
     reject_order,
     reopen_order,
     resume_order,
@@ -37,14 +38,17 @@ from apps.workorders.services.tasks import (
 )
 
 __all__ = [
+    "NewOrder",
     "approve_order",
     "assign_task",
     "cancel_order",
     "cancel_task",
+    "check_orders",
     "claim_task",
     "complete_task",
     "copy_order",
     "create_order",
+    "create_orders",
     "delete_order",
     "dispatch_order",
     "dispatch_task",
@@ -53,6 +57,7 @@ __all__ = [
     "preview_task",
     "problems_before_submit",
     "receive_material",
+    "refuse_unless_editable",
     "reject_order",
     "release_task",
     "reopen_order",

@@ -3,15 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.accounts.access import access_of
-from apps.accounts.models import Membership, User
+from apps.accounts.models import Membership
 from apps.accounts.roles import Role
-from apps.catalog.models import Customer, Tool
+from apps.catalog.models import Tool
 from apps.core.context import acting
 from apps.core.depending import refuse_if_needed
 from apps.core.errors import InvalidInput, RuleError, StaleEdit
@@ -22,7 +21,7 @@ from apps.workorders.checks import problems_before_submit
 from apps.workorders.generation import default_runs, regenerate
 from apps.workorders.models import OrderLine, OrderMaterial, Step, Task, WorkOrder
 from apps.workorders.moves import require_order
-from apps.workorders.numbering import take_number
+from apps.workorders.services.creation import check_choices, create_order, newest_tools
 from apps.workorders.services.locking import lock_order, reason_text
 from apps.workorders.services.rollup import end_step, roll_up_order
 from apps.workorders.states import ORDER_RUNNING, STEP_ENDED, TASK_ENDED, OrderStatus, TaskStatus
@@ -35,56 +34,9 @@ FIELDS = (
 )  # fmt: skip
 
 
-def create_order(
-    order: WorkOrder, *, lines: Sequence[OrderLine], materials: Sequence[OrderMaterial] = (), tools: Iterable[Tool] = (), by: Any
-) -> WorkOrder:
-    """Save an unsaved order with its parts as a draft: number, steps and draft tasks at once.
-
-    Without `tools` it takes the newest confirmed ones of its products; without a run quantity, what its lines need.
-    Raises InvalidInput with every field that is wrong. Nothing is saved then.
-    """
-    with acting(by):
-        if not (by.is_superuser or access_of(by).has("workorders.add_workorder")):
-            raise PermissionDenied(_("You may not create orders. Ask a maker or a supervisor."))
-        order.created_by = by
-        if order.maker is None and access_of(by).roles & {Role.MAKER, Role.SALESPERSON}:
-            order.maker = by
-        order.run_quantity = order.run_quantity or default_runs(lines, order.ups or 1)
-        _check_choices(order, by=by)
-        validated(order, exclude=["number", "created_by"])
-        order.number = take_number(timezone.localdate())
-        order.save(force_insert=True)
-        _write_parts(order, lines, OrderLine)
-        _write_parts(order, materials, OrderMaterial)
-        order.tools.set(list(tools) or newest_tools(order, lines))
-        regenerate(order, by=by)
-        record(order, "copy" if order.copied_from_id else "create", by=by, to_status=OrderStatus.DRAFT)
-        return order
-
-
-def newest_tools(order: WorkOrder, lines: Sequence[OrderLine]) -> list[Tool]:
-    """The newest confirmed revision of each tool of the lines' products: the customer's own and the shop's. One query."""
-    newest: dict[tuple[str, str], Tool] = {}
-    serving = Tool.objects.confirmed().filter(is_active=True, products__in=[line.product_id for line in lines])
-    for tool in serving.order_by("revision").distinct():
-        if tool.customer_id in (None, order.customer_id):
-            newest[tool.kind, tool.code] = tool
-    return list(newest.values())
-
-
-def _check_choices(order: WorkOrder, *, by: Any) -> None:
-    """What the order points to must be in sight of `by`; who is out of sight reads as absent."""
-    if order.customer_id and not Customer.objects.visible_to(by).filter(pk=order.customer_id).exists():
-        raise InvalidInput(_("There is no such customer. Choose one from the list."), field="customer", code="unknown")
-    if order.maker_id and order.maker_id != by.pk:
-        people = User.objects.filter(pk=order.maker_id, is_active=True, groups__name__in=[Role.MAKER, Role.SALESPERSON, Role.SUPERVISOR])
-        if not people.exists():
-            raise InvalidInput(_("This person does not make orders. Choose a maker."), field="maker", code="unknown")
-
-
 def _write_parts(order: WorkOrder, parts: Sequence[Any], model: Any) -> None:
     """Save `parts` as all of the order's parts of that model: those with a pk are changed, others added, missing ones removed."""
-    present = {part.pk: part for part in model.objects.filter(order=order)} if order.pk else {}
+    present = {part.pk: part for part in model.objects.filter(order=order)}
     for part in parts:
         if part.pk and part.pk not in present:
             raise InvalidInput(_("A line of the form belongs to another order. Load the page again."), code="foreign_part")
@@ -103,6 +55,13 @@ def _differs(part: Any, stored: Any) -> bool:
     return any(getattr(part, name) != getattr(stored, name) for name in names)
 
 
+def refuse_unless_editable(order: WorkOrder, *, by: Any) -> None:
+    """Raise PermissionDenied or RuleError, with the way out, unless `by` may revise the order as it stands. No query."""
+    require_order(by, "edit", order)
+    if not order.is_editable:
+        refuse_unless_possible(order, "submit")
+
+
 def revise_order(
     order: WorkOrder,
     *,
@@ -118,9 +77,7 @@ def revise_order(
     """
     with acting(by):
         fresh = lock_order(order, by=by)
-        require_order(by, "edit", fresh)
-        if not fresh.is_editable:
-            refuse_unless_possible(fresh, "submit")
+        refuse_unless_editable(fresh, by=by)
         if version is not None and fresh.version != version:
             raise StaleEdit(_("Order %(number)s was changed meanwhile. Look at the change and save again.") % {"number": fresh.number})
         before = {name: getattr(fresh, name) for name in FIELDS}
@@ -132,7 +89,9 @@ def revise_order(
         if not fresh.run_quantity or (computed and fresh.run_quantity == before["run_quantity"]):
             fresh.run_quantity = default_runs(new_lines, fresh.ups or 1)
         if fresh.customer_id != before["customer_id"] or fresh.maker_id != before["maker_id"]:
-            _check_choices(fresh, by=by)
+            (refusal,) = check_choices([fresh], by=by)
+            if refusal:
+                raise refusal
         validated(fresh, exclude=["number", "created_by"])
         if lines is not None:
             _write_parts(fresh, new_lines, OrderLine)
@@ -142,7 +101,7 @@ def revise_order(
             fresh.tools.set(tools)
         fresh.revision += 1
         fresh.save()
-        regenerate(fresh, by=by)
+        regenerate(fresh)
         changed = {
             name.removesuffix("_id"): [str(before[name]), str(getattr(fresh, name))]
             for name in FIELDS
@@ -203,7 +162,7 @@ def submit_order(order: WorkOrder, *, by: Any) -> WorkOrder:
         fresh = lock_order(order, by=by)
         require_order(by, "submit", fresh)
         refuse_unless_possible(fresh, "submit")
-        regenerate(fresh, by=by)
+        regenerate(fresh)
         problems = problems_before_submit(fresh)
         if problems:
             raise InvalidInput(problems=problems, code="incomplete")

@@ -14,7 +14,7 @@ from apps.core.context import signed
 from apps.core.errors import RuleError
 from apps.imports import services
 from apps.imports.forms import options_forms
-from apps.imports.models import ImportRun, ImportState
+from apps.imports.models import ImportProfile, ImportRun, ImportState
 from apps.imports.registry import KINDS, Kind
 from apps.imports.working import outlook
 
@@ -36,11 +36,12 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", nargs="?", type=Path, help="An xlsx or csv file.")
+        parser.add_argument("file", nargs="?", type=Path, help="An xlsx, ods or csv file.")
         parser.add_argument("--resource", choices=sorted(KINDS), help="What is in the file.")
         parser.add_argument("--as", dest="user", required=True, metavar="USER", help="Whose import it is, with just his rights.")
         parser.add_argument("--set", dest="answers", type=_answer, action="append", default=[], metavar="NAME=VALUE",
                             help="What the upload page asks beside the file: maker=anna, order_date=2026-11-21.")  # fmt: skip
+        parser.add_argument("--profile", metavar="NAME", help="Which column is which, as this profile says that was saved on the pages.")
         parser.add_argument("--good", action="store_true", help="With --apply: leave out the rows that cannot be imported.")
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--plan", action="store_true", help="Only say what it would do; the plan waits on its page (the default).")
@@ -58,15 +59,20 @@ class Command(BaseCommand):
                 if revert is not None:
                     self._revert(revert, by)
                 else:
-                    self._import(file, KINDS[resource], by, dict(more["answers"]), apply=apply, only_good=more["good"])
+                    self._import(file, KINDS[resource], by, dict(more["answers"]), apply=apply, only_good=more["good"],
+                                 profile=_profile(more["profile"], KINDS[resource], by))  # fmt: skip
             except (RuleError, PermissionDenied) as refusal:
                 raise CommandError(str(refusal)) from refusal
 
-    def _import(self, file: Path, kind: Kind, by: User, answers: dict[str, str], *, apply: bool, only_good: bool) -> None:
+    def _import(
+        self, file: Path, kind: Kind, by: User, answers: dict[str, str], *, apply: bool, only_good: bool, profile: ImportProfile | None
+    ) -> None:
         try:
             with file.open("rb") as stream:
                 options = _options(kind, by, answers)
-                run = services.plan_import(kind.key, File(stream, name=file.name), by=by, options=options, told=self._progress())
+                run = services.plan_import(
+                    kind.key, File(stream, name=file.name), by=by, options=options, profile=profile, told=self._progress()
+                )
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
         self._tell_plan(run)
@@ -108,6 +114,17 @@ class Command(BaseCommand):
             self.stderr.write(f"\r{run.state} [{'#' * filled}{' ' * (BAR - filled)}] {percent} %", ending=end)
 
         return draw
+
+
+def _profile(name: str | None, kind: Kind, by: User) -> ImportProfile | None:
+    """One's own profile of this name, else a shared one."""
+    if name is None:
+        return None
+    found = ImportProfile.objects.visible_to(by).filter(resource=kind.key, name=name)
+    profile = min(found, key=lambda one: (one.owner_id != by.pk, one.pk), default=None)
+    if profile is None:
+        raise CommandError(f"{by.username} has no profile {name!r} for {kind.key}.")
+    return profile
 
 
 def _options(kind: Kind, by: User, answers: dict[str, str]) -> dict[str, Any]:

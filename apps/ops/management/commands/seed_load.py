@@ -1,11 +1,14 @@
+import json
 import time
 from argparse import ArgumentTypeError
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.context import signed
+from apps.ops.kits import hand_out
 from apps.ops.load import PASSWORD, PREFIX, Progress, seed_load
 from apps.ops.seeding import seed_presets
 from apps.workorders.models import WorkOrder
@@ -27,9 +30,13 @@ class Command(BaseCommand):
         size.add_argument("--orders", type=_count, help="How many orders to add.")
         size.add_argument("--tasks", type=_count, help="Add orders until they have so many tasks.")
         parser.add_argument("--seed", type=int, default=1, help="The same seed gives the same shop.")
+        parser.add_argument("--handhelds", type=_count, default=0, help="Register so many handhelds too, with a badge and a PIN each.")
+        parser.add_argument("--kits", type=Path, help="The file for the handhelds' tokens, badges and PINs; only its owner can read it.")
         parser.add_argument("--anyway", action="store_true", help="Even into a shop in production that has orders of its own.")
 
     def handle(self, *args: Any, orders: int | None, tasks: int | None, seed: int, anyway: bool, **options: Any) -> None:
+        if bool(options["handhelds"]) != bool(options["kits"]):
+            raise CommandError("--handhelds says how many, --kits the file for what they sign in with: give both or neither.")
         own = WorkOrder.objects.exclude(number__startswith=PREFIX)
         if not settings.DEBUG and not anyway and own.exists():
             raise CommandError(
@@ -44,7 +51,16 @@ class Command(BaseCommand):
             f"{done.orders} orders with {done.tasks} tasks: {done.rows} rows in {took:.1f} s, {done.rows / took:.0f} rows/s, "
             f"{done.tasks / took:.0f} tasks/s"
         )
+        if options["handhelds"]:
+            self._hand_out(options["handhelds"], options["kits"])
         self.stdout.write(f"test_maker, test_supervisor and test_operator sign in with: {PASSWORD}")
+
+    def _hand_out(self, count: int, file: Path) -> None:
+        with signed(source="command"):
+            kits = hand_out(count)
+        file.touch(mode=0o600)
+        file.write_text(json.dumps([kit.as_json() for kit in kits], indent=1), encoding="utf-8")
+        self.stdout.write(f"{len(kits)} handhelds: {file}")
 
     def _tell(self, progress: Progress) -> None:
         if time.monotonic() - self._said > SAYS_EVERY:
