@@ -220,7 +220,7 @@ class UserAdmin(SudoPages, ScopedAdmin, DjangoUserAdmin):
             (row.browser or "?", row.address or "?", date_format(timezone.localtime(row.since), "SHORT_DATETIME_FORMAT"))
             for row in open_sessions(obj)
         ]
-        return format_html_join(format_html("<br>"), "{} · {} · {}", rows) or "–"
+        return format_html_join("", "<p>{} · {} · {}</p>", rows) or "–"
 
     @display(description=_("second factor"), boolean=True)
     def code_too(self, obj: User) -> bool:

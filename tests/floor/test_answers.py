@@ -67,7 +67,8 @@ def test_a_handheld_that_may_not(what: str, handheld: Callable, device: Device, 
 
 def wrong_codes(task: Task) -> dict[str, tuple[str, int, str]]:
     code = code_of(task)
-    wrong = code[:-1] + ("A" if code[-1] != "A" else "B")  # a letter: with a digit it could be a task's number
+    # A letter: with a digit it could be a task's number. One that lies at the same place on every keyboard: else it could be a layout.
+    wrong = code[:-1] + ("B" if code[-1] != "B" else "C")
     return {
         "a wrong check character": (wrong, 400, "wrong_check"),
         "a swapped layout": (code.translate(RUSSIAN), 400, "wrong_layout"),
