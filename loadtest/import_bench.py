@@ -1,14 +1,15 @@
 """How fast orders come in from a file, beside plain django-import-export and bare `bulk_create`, in one run.
 
-    python loadtest/import_bench.py [--rows 100000] [--steps 4] [--profile]
+    python loadtest/import_bench.py [--rows 100000] [--steps 0] [--profile]
 
 Uses the database server of DATABASE_URL (without one: SQLite in the folder of temporary files) and the settings of the
 environment, but a database of its own, which it makes and removes. It prints rows of the file per
 second, by the clock, for
 
 - `ours`: the plan and the apply of the import centre: orders, lines, steps, tasks, history and events, every rule checked;
-- `plain`: a ModelResource of django-import-export on the same file, which saves an order and a line with their history for each
-  row, and no steps, tasks or events; as it comes, in one transaction, its dry run and then the import;
+- `plain`: a ModelResource of django-import-export on the same file, which saves an order, a line, and the steps and tasks of the
+  product's route with their history for each row, one after the other, and no events; as it comes, in one transaction, its dry run
+  and then the import;
 - `bare`: `bulk_create` of the very rows that ours wrote, of all the same tables, with nothing checked, read or worked out.
 """
 
@@ -37,7 +38,7 @@ CUSTOMERS, PRODUCTS, CHUNK = 100, 300, 1000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=20_000, help="rows of the file (every fourth order has two)")
-    parser.add_argument("--steps", type=int, default=0, help="steps of each product's route; each makes a task")
+    parser.add_argument("--steps", type=int, default=4, help="steps of each product's route; each makes a task")
     parser.add_argument("--plain-rows", type=int, default=2_000, help="rows of the file that plain import-export gets")
     parser.add_argument("--only-ours", action="store_true", help="leave the others out")
     parser.add_argument("--profile", action="store_true", help="say where our time goes")
@@ -76,7 +77,7 @@ def measure(asked: argparse.Namespace) -> None:
     tell("ours, apply", asked.rows, applied)
     print(f"{'peak memory':24}{limits.getrusage(limits.RUSAGE_SELF).ru_maxrss / 1024:10,.0f} MB")
     if profile:
-        pstats.Stats(profile).sort_stats("tottime").print_stats(38).print_callers("gettext|make_hashable")
+        pstats.Stats(profile).sort_stats("cumtime").print_stats("apps/|simple_history|bulk_create|sleep|commit", 60)
     if asked.only_ours:
         return
     rows, bare = bare_inserts()
@@ -226,7 +227,7 @@ def plain(text: str) -> tuple[float, float]:
 
     from apps.accounts.models import User
     from apps.catalog.models import Customer, Product
-    from apps.workorders.models import OrderLine, WorkOrder
+    from apps.workorders.models import OrderLine, Step, Task, WorkOrder
 
     maker = User.objects.get(username="bench-maker")
 
@@ -246,7 +247,11 @@ def plain(text: str) -> tuple[float, float]:
 
         def after_save_instance(self, instance: Any, row: Any, **kwargs: Any) -> None:
             product = Product.objects.get(code=row["Product code"])
-            OrderLine.objects.create(order=instance, product=product, quantity=int(row["Quantity"]), unit=product.unit)
+            made = {"planned": int(row["Quantity"]), "order": instance}
+            line = OrderLine.objects.create(order=instance, product=product, quantity=made["planned"], unit=product.unit)
+            for place in product.route.steps.all() if product.route else ():
+                step = Step.objects.create(process=place.process, sequence=place.position, stage=place.process.stage, **made)
+                Task.objects.create(step=step, line=line, source_key=f"line:{line.pk}", unit=line.unit, **made)
 
     dataset = tablib.Dataset().load(text, format="csv")
     dataset.append_col([f"plain-{number}" for number in range(len(dataset))], header="Number")

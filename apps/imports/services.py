@@ -15,7 +15,6 @@ from django.core.exceptions import PermissionDenied
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -285,8 +284,7 @@ def apply_import(
         fresh = _locked(run, by)
         _refuse_unless_ready(fresh, only_good)
         fresh.state, fresh.steps_done = ImportState.APPLYING, 0
-        leads = ImportRow.objects.filter(run=fresh, part=OuterRef("part"), number=OuterRef("unit"), action__in=GOOD)
-        fresh.steps_total = fresh.rows.open().filter(Exists(leads)).count()
+        fresh.steps_total = fresh.rows.open().filter(action__in=GOOD).count()
         fresh.save()
     _begin(fresh, seconds=seconds, told=told)
     return fresh

@@ -34,7 +34,7 @@ from apps.notices.services import notify
 
 log = logging.getLogger("docket.imports")
 JOB_SECONDS = 45  # of one job; the rest is for the next, long before the queue would take it for lost
-CHUNK_SECONDS = 0.25  # of one transaction: on SQLite everybody else's writes wait for it
+CHUNK_SECONDS = 0.4  # of one transaction: on SQLite everybody else's writes wait for it; each costs a tenth of a second besides
 CHUNK_UNITS = 250  # things of one transaction, at most
 FIRST_UNITS = 50  # and at least: on a busy machine, what a transaction costs without any would take all of its time
 

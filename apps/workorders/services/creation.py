@@ -64,10 +64,10 @@ def create_orders(drafts: Sequence[NewOrder], *, by: Any) -> list[WorkOrder]:
         orders, reasons = [draft.order for draft in drafts], [draft.signature.reason for draft in drafts]
         for order, number in zip(orders, take_numbers(timezone.localdate(), len(orders)), strict=True):
             order.number = number
-        histories = create_with_history(orders, reasons=reasons)
+        create_with_history(orders, reasons=reasons)
         for parts in ([draft.lines for draft in drafts], [draft.materials for draft in drafts]):
             _write_new_parts(drafts, parts)
-        _write_tools(drafts, histories)
+        _write_tools(drafts)
         generate(
             [
                 Making(draft.order, draft.plans, draft.lines, draft.materials, draft.tools, draft.signature.reason)
@@ -175,10 +175,14 @@ def _write_new_parts(drafts: Sequence[NewOrder], parts: Sequence[Sequence[Any]])
     create_with_history(rows, reasons=reasons)
 
 
-def _write_tools(drafts: Sequence[NewOrder], histories: Sequence[Any]) -> None:
-    """Give the orders their tools; the first history row of each tells them too. Two queries, none where no order has any."""
-    through, told = WorkOrder.tools.through, WorkOrder.history.model.tools.model
-    links = [(through(workorder=draft.order, tool=tool), row) for draft, row in zip(drafts, histories, strict=True) for tool in draft.tools]
+def _write_tools(drafts: Sequence[NewOrder]) -> None:
+    """Give the orders their tools; the first history row of each tells them too. Three queries, none where no order has any."""
+    through, history = WorkOrder.tools.through, WorkOrder.history.model
+    links = [through(workorder=draft.order, tool=tool) for draft in drafts for tool in draft.tools]
     if links:
-        through.objects.bulk_create(link for link, _row in links)
-        told.objects.bulk_create(told(history=row, id=link.pk, workorder=link.workorder, tool=link.tool) for link, row in links)
+        through.objects.bulk_create(links)
+        first = dict(history.objects.filter(id__in={link.workorder_id for link in links}).values_list("id", "history_id"))
+        told = history.tools.model
+        told.objects.bulk_create(
+            told(history_id=first[link.workorder_id], id=link.pk, workorder=link.workorder, tool=link.tool) for link in links
+        )
