@@ -11,6 +11,8 @@ second, by the clock, for
   product's route with their history for each row, one after the other, and no events; as it comes, in one transaction, its dry run
   and then the import;
 - `bare`: `bulk_create` of the very rows that ours wrote, of all the same tables, with nothing checked, read or worked out.
+
+While ours is applied, another process reports a piece on a running task five times a second, and its waits are printed.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import cProfile
 import csv
 import datetime as dt
 import io
+import multiprocessing
 import os
 import pstats
 import resource as limits
@@ -157,16 +160,74 @@ def ours(text: str, owner: Any, maker: Any, profile: cProfile.Profile | None) ->
     run.refresh_from_db()
     if run.state != "planned":
         raise SystemExit(f"The plan is {run.state}: {run.problems[:3]}")
-    began = time.perf_counter()
-    steps.begin()
-    run = services.apply_import(run, by=owner, told=steps)
-    applied = time.perf_counter() - began
+    with Reports(running_task(owner, maker).pk, owner.pk):
+        began = time.perf_counter()
+        steps.begin()
+        run = services.apply_import(run, by=owner, told=steps)
+        applied = time.perf_counter() - began
     steps.told("apply")
     if profile:
         profile.disable()
     if run.state != "applied":
         raise SystemExit(f"The import is {run.state}: {run.problems[:3]}")
     return planned, applied
+
+
+def running_task(owner: Any, maker: Any) -> Any:
+    """Somebody works on it all the while."""
+    from apps.accounts.models import Department
+    from apps.catalog.models import Customer, Process, Product
+    from apps.workorders.models import OrderLine, Task, WorkOrder
+    from apps.workorders.services import create_order
+
+    process = Process.objects.get_or_create(code="BENCH", defaults={"name": "bench"})[0]
+    line = OrderLine(product=Product.objects.first(), quantity=1_000_000)
+    order = create_order(WorkOrder(customer=Customer.objects.first(), maker=maker, steps_text=process.code), lines=[line], by=owner)
+    WorkOrder.objects.filter(pk=order.pk).update(status="in_progress")
+    order.steps.update(status="in_progress")
+    department = Department.objects.get_or_create(code="bench", defaults={"name": "bench"})[0]
+    order.tasks.update(status="in_progress", operator=owner, department=department)
+    return Task.objects.get(order=order)
+
+
+class Reports:
+    """Another process, with a connection of its own, that reports on a task while the block runs. Prints how long it had to wait."""
+
+    PAUSE = 0.2  # seconds between two reports
+
+    def __init__(self, task: int, by: int) -> None:
+        fork = multiprocessing.get_context("fork")
+        self.ended, (self.answers, self.told) = fork.Event(), fork.Pipe(duplex=False)
+        self.process = fork.Process(target=self._report, args=(task, by))
+
+    def _report(self, task: int, by: int) -> None:
+        from apps.accounts.models import User
+        from apps.workorders.models import Task
+        from apps.workorders.services import report
+
+        person, waits = User.objects.get(pk=by), []
+        while not self.ended.wait(self.PAUSE):
+            began = time.perf_counter()
+            report(Task.objects.get(pk=task), by=person, good=1)
+            waits.append(time.perf_counter() - began)
+        self.told.send((waits, Task.objects.get(pk=task).good))
+
+    def __enter__(self) -> None:
+        from django.db import connection
+
+        connection.close()  # no connection can be used by two processes
+        self.process.start()
+        self.told.close()  # or nobody would hear that the other one has died
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        waits, good = self.answers.recv()
+        self.process.join()
+        if good != len(waits):
+            raise SystemExit(f"{len(waits)} reports of a piece came to {good}.")
+        waits.sort()
+        median, most = waits[len(waits) // 2], waits[int(len(waits) * 0.95)]
+        print(f"{'  reports beside it':24}{len(waits):10,}   median {median:.2f} s, p95 {most:.2f} s, longest {waits[-1]:.2f} s")
 
 
 class Steps:
