@@ -46,7 +46,7 @@ ROLES: dict[str, frozenset[str]] = {
     Role.SUPERVISOR: frozenset(
         _OFFICE
         | _all("workorders", "workorder", may="approve hold reopen import share dispatch")
-        | _all("workorders", "task", may="assign split cancel work dispatch export share")
+        | _all("workorders", "task", may="assign split cancel work dispatch import export share")
         | _all("catalog", "customer", "product", may="import export")
         | _all("catalog", "tool", may="import")
         | _all("dispatch", "dispatchrule", "dispatchdecision", may="view")

@@ -316,6 +316,7 @@ class Task(Versioned):
             ("dispatch_task", "Can dispatch tasks"),
             ("share_task", "Can share tasks"),
             ("export_task", "Can export tasks"),
+            ("import_task", "Can fill in tasks from a table"),
         ]
         indexes = [
             models.Index(fields=["department", "status", "-priority", "due_date"], name="task_queue"),

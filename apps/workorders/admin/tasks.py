@@ -48,9 +48,10 @@ class TaskAdmin(LongList, Exportable, WhyMixin, VerbsOnlyAdmin):
     list_display = ["task", "process", "product", "department", "operator", "counts", "due", "state", "load"]
     list_display_links = ["task"]
     export_columns = [
-        "id", "order__number", "order__customer", "step__process", "department", "operator", "status", "priority", "due_date",
+        "number", "order__number", "order__customer", "step__process", "department", "operator", "status", "priority", "due_date",
         "planned", "unit", "good", "scrap",
     ]  # fmt: skip
+    import_resource = "tasks"
     list_filter = [
         DepartmentFilter,
         ("status", ChoicesDropdownFilter),
@@ -253,6 +254,11 @@ class TaskAdmin(LongList, Exportable, WhyMixin, VerbsOnlyAdmin):
     @admin.display(description=gettext_lazy("task"), ordering="order__number")
     def task(self, task: Task) -> str:
         return format_html('{} <span class="docket-faint docket-block">{}</span>', task, task.order.number)
+
+    @admin.display(description=gettext_lazy("Task"))
+    def number(self, task: Task) -> str:
+        """As the import reads it: T123."""
+        return str(task)
 
     @admin.display(description=gettext_lazy("process"), ordering="step__process__position")
     def process(self, task: Task) -> str:
