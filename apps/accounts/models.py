@@ -40,7 +40,11 @@ class User(Versioned, AbstractUser):
         verbose_name = _("user")
         verbose_name_plural = _("users")
         ordering = ["username"]
-        permissions = [("view_deleted", "Can read the history of deleted rows"), ("import_user", "Can import people")]
+        permissions = [
+            ("view_deleted", "Can read the history of deleted rows"),
+            ("import_user", "Can import people"),
+            ("export_user", "Can export people"),
+        ]
 
     def __str__(self) -> str:
         return self.name or self.username

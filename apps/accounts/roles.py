@@ -47,8 +47,7 @@ ROLES: dict[str, frozenset[str]] = {
         _OFFICE
         | _all("workorders", "workorder", may="approve hold reopen import share dispatch")
         | _all("workorders", "task", may="assign split cancel work dispatch import export share")
-        | _all("catalog", "customer", "product", may="import export")
-        | _all("catalog", "tool", may="import")
+        | _all("catalog", "customer", "product", "tool", may="import export")
         | _all("dispatch", "dispatchrule", "dispatchdecision", may="view")
         | _all("accounts", "user", "membership", may="view")
         | _all("imports", "importrun", may="view add")
@@ -67,9 +66,8 @@ ROLES: dict[str, frozenset[str]] = {
         | _EXPORTS
         | _all("catalog", *_CATALOG)
         | _all("catalog", "tool", may="confirm")
-        | _all("catalog", "customer", "product", may="import export")
-        | _all("catalog", "tool", may="import")
-        | _all("dispatch", "dispatchrule", may="view add change delete import")
+        | _all("catalog", "customer", "product", "tool", may="import export")
+        | _all("dispatch", "dispatchrule", may="view add change delete import export")
         | _all("dispatch", "dispatchdecision", may="view")
         | _all("accounts", "user", "membership", may="view")
         | _all("imports", "importrun", may="view add")
@@ -91,7 +89,7 @@ ROLES: dict[str, frozenset[str]] = {
     ),
     Role.ADMINISTRATOR: frozenset(
         _all("accounts", "user", "department", "membership")
-        | _all("accounts", "user", may="import")
+        | _all("accounts", "user", may="import export")
         | _all("imports", "importrun", may="view add")
         | _all("imports", "importprofile", may="view change delete")
         | _all("accounts", "accesstoken", may="view change delete")

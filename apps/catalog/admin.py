@@ -191,7 +191,7 @@ class ConfirmedFilter(DropdownFilter):
 
 
 @admin.register(Tool)
-class ToolAdmin(ScopedAdmin):
+class ToolAdmin(Exportable, ScopedAdmin):
     """Artworks, dies and plates. A confirmed one is what the floor works with: what it is does not change any more."""
 
     list_display = ("name_and_code", "kind", "customer", "state", "confirmed_by", "confirmed_at", "is_active")
@@ -204,6 +204,9 @@ class ToolAdmin(ScopedAdmin):
         (_("Confirmed"), {"fields": (("confirmed_at", "confirmed_by"),)}),
     )
     autocomplete_fields = ("products",)
+    export_columns = ("kind", "code", "revision", "name", "customer__code", "product_codes", "confirmed_at", "is_active")
+    export_prefetch = ("products",)
+    import_resource = "tools"
     quick_links = ((_("To confirm"), "confirmed=no&is_active__exact=1"), (_("Confirmed"), "confirmed=yes"), OUT_OF_USE)
     verbs = (
         Verb(
@@ -225,6 +228,10 @@ class ToolAdmin(ScopedAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Tool | None = None) -> Any:
         return self.fieldsets if obj is not None else self.fieldsets[:2]
+
+    @display(description=_("Product codes"))
+    def product_codes(self, tool: Tool) -> str:
+        return ", ".join(sorted(product.code for product in tool.products.all()))
 
     @display(description=_("tool"), ordering="code", header=True)
     def name_and_code(self, obj: Tool) -> list[str]:

@@ -178,7 +178,7 @@ class Tool(Versioned):
         verbose_name = _("tool")
         verbose_name_plural = _("tools")
         ordering = ["kind", "code", "-revision"]
-        permissions = [("confirm_tool", "Can confirm tools"), ("import_tool", "Can import tools")]
+        permissions = [("confirm_tool", "Can confirm tools"), ("import_tool", "Can import tools"), ("export_tool", "Can export tools")]
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "code", "revision"],

@@ -15,12 +15,13 @@ from apps.core import activation
 from apps.core.admin import ScopedAdmin, ScopedFilter, VerbsOnlyAdmin
 from apps.dispatch.models import DispatchDecision, DispatchRule
 from apps.dispatch.policy import tell_candidates
+from apps.imports.exportable import Exportable
 
 NO_LONGER = _("Dispatch no longer looks at it. Tasks that it sent somewhere stay there.")
 
 
 @admin.register(DispatchRule)
-class DispatchRuleAdmin(ScopedAdmin):
+class DispatchRuleAdmin(Exportable, ScopedAdmin):
     """Which department gets the tasks of a process, and how the person is found."""
 
     list_display = ("process", "department", "priority", "strategy", "wip_limit", "is_active")
@@ -30,6 +31,8 @@ class DispatchRuleAdmin(ScopedAdmin):
     list_select_related = ("process", "department")
     search_fields = ("process__code", "process__name", "process__name_zh", "department__code", "department__name", "department__name_zh")
     fields = (("process", "department"), "priority", ("strategy", "wip_limit"))
+    export_columns = ("process__code", "department__code", "priority", "strategy", "wip_limit", "is_active")
+    import_resource = "rules"
     quick_links = ((_("In use"), "is_active__exact=1"), (_("Out of use"), "is_active__exact=0"))
     change_form_outer_before_template = "admin/dashboard/preview_link.html"
     verbs = activation.verbs("dispatch.change_dispatchrule", NO_LONGER)

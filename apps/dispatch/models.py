@@ -56,7 +56,7 @@ class DispatchRule(Versioned):
         verbose_name = _("dispatch rule")
         verbose_name_plural = _("dispatch rules")
         ordering = ["process__position", "-priority", "pk"]
-        permissions = [("import_dispatchrule", "Can import dispatch rules")]
+        permissions = [("import_dispatchrule", "Can import dispatch rules"), ("export_dispatchrule", "Can export dispatch rules")]
         constraints = [
             models.UniqueConstraint(
                 fields=["process", "department"],

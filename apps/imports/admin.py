@@ -16,6 +16,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
+from apps.accounts.forms import roles_of
+from apps.accounts.models import User
 from apps.core.admin import ScopedAdmin, Verb, VerbsOnlyAdmin
 from apps.core.errors import InvalidInput, RuleError
 from apps.core.export import FORMATS
@@ -23,7 +25,7 @@ from apps.core.forms import tell
 from apps.core.validation import validated
 from apps.imports import exports, services
 from apps.imports.badrows import as_workbook, columns_of, read_back
-from apps.imports.exportable import allowed_lists, download, lists, request_of
+from apps.imports.exportable import Exportable, allowed_lists, download, lists, request_of
 from apps.imports.files import sheets_of
 from apps.imports.forms import CorrectedForm, SavedExportForm, SaveProfileForm, UploadForm, options_forms
 from apps.imports.matching import Match, propose
@@ -321,6 +323,33 @@ class ImportProfileAdmin(ScopedAdmin):
             known = kind.resources[int(part)].columns() if kind and int(part) < len(kind.resources) else {}
             lines += [(header, known[name].label if name in known else _("not read")) for header, name in columns.items()]
         return format_html_join("", "<p>{} → {}</p>", lines) or "–"
+
+
+class PeopleAdmin(Exportable, type(admin.site.get_model_admin(User))):
+    """The pages of accounts, with their table out and in. Here, because accounts stand before imports."""
+
+    export_columns = ("username", "name", "email", "role_names", "department_codes", "led_codes", "office", "is_active")
+    import_resource = "people"
+
+    @display(description=_("Roles"))
+    def role_names(self, person: User) -> str:
+        return ", ".join(roles_of(person))
+
+    @display(description=_("Departments"))
+    def department_codes(self, person: User) -> str:
+        return ", ".join(sorted(one.department.code for one in person.memberships.all() if not one.is_lead))
+
+    @display(description=_("Leads"))
+    def led_codes(self, person: User) -> str:
+        return ", ".join(sorted(one.department.code for one in person.memberships.all() if one.is_lead))
+
+    @display(description=_("Office pages"))
+    def office(self, person: User) -> bool:
+        return person.is_staff
+
+
+admin.site.unregister(User)
+admin.site.register(User, PeopleAdmin)
 
 
 MOST_DIGITS = 5

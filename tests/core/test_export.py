@@ -16,7 +16,9 @@ from python_calamine import CalamineWorkbook
 from apps.catalog.models import Customer
 from apps.core.export import as_csv, as_ods, as_xlsx, safe
 from apps.core.reading import read_text
+from apps.dispatch.models import DispatchRule
 from apps.imports.services import plan_import, totals
+from tests.imports.samples import errors
 from tests.personas import client_of
 
 LISTS = ["workorders_workorder", "workorders_task", "catalog_customer", "catalog_product"]
@@ -127,6 +129,40 @@ def test_an_exported_catalogue_comes_in_again_as_all_the_same(shop, planner, nam
     answer = client_of(planner).get(address(name, format=format))
     content = answer.getvalue()
     assert totals(plan_import(kind, SimpleUploadedFile(f"again.{format}", content), by=planner)) == {"same": rows}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@pytest.mark.parametrize(
+    ("name", "kind", "who"),
+    [("catalog_tool", "tools", "supervisor"), ("dispatch_dispatchrule", "rules", "planner"), ("accounts_user", "people", "administrator")],
+)
+def test_an_exported_list_has_its_import_and_comes_in_again_as_all_the_same(shop, name, kind, who, language):
+    DispatchRule.objects.filter(process__code="PRT").update(wip_limit=3, strategy="least_loaded")
+    shop.tools["leaflet"].products.add(shop.products["poster"])
+    shop.people["superuser"].delete()
+    client = client_of(shop.people[who])
+    client.cookies["django_language"] = language
+    page = client.get(reverse(f"admin:{name}_changelist")).content.decode()
+    assert f"{reverse('admin:imports_upload')}?resource={kind}" in page
+    assert reverse(f"admin:{name}_export") in page
+    content = client.get(address(name, format="xlsx")).getvalue()
+    run = plan_import(kind, SimpleUploadedFile("again.xlsx", content), by=shop.people[who])
+    assert (errors(run), totals(run)) == ([], {"same": openpyxl.load_workbook(io.BytesIO(content)).active.max_row - 1})
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("catalog_tool", {"supervisor", "prepress_lead", "planner"}),
+        ("dispatch_dispatchrule", {"planner"}),
+        ("accounts_user", {"administrator"}),
+    ],
+)
+def test_tools_rules_and_people_leave_with_whom_they_may_come_in(everybody, name, allowed):
+    got = {who for who, person in everybody.items() if client_of(person).get(address(name)).status_code == 200}
+    assert got == allowed | {"superuser"}
 
 
 @pytest.mark.django_db

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     help = "Write a list to a file as its page's export does: with its filters, for one person's eyes."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("resource", help="customers, products, orders or tasks.")
+        parser.add_argument("resource", help="customers, products, tools, orders, tasks, rules or people.")
         parser.add_argument("--as", dest="user", required=True, metavar="USER", help="Who exports: just the rows that he sees.")
         parser.add_argument("--filter", dest="filters", action="append", default=[], metavar="NAME=VALUE",
                             help="As in the address of the list: status__exact=approved, q=Sunrise, o=-2. May be repeated.")  # fmt: skip
