@@ -86,6 +86,26 @@ def test_queries_grow_with_chunks_and_not_with_rows(shop, supervisor, monkeypatc
     assert counts[160] <= counts[40] + 3 * per_chunk
 
 
+def test_orders_named_by_their_own_numbers_are_compared_at_the_cost_of_a_chunk(shop, supervisor, monkeypatch):
+    monkeypatch.setattr(working, "FIRST_UNITS", 60)
+    counts = []
+    for orders in (5, 50):
+        services.apply_import(services.plan_import("orders", order_file(orders), by=supervisor, options=options()), by=supervisor)
+        WorkOrder.objects.update(external_number="")
+        numbers = WorkOrder.objects.order_by("-pk").values_list("number", flat=True)[:orders]
+        lines = OrderLine.objects.filter(order__number__in=list(numbers)).values_list("order__number", "product__code", "quantity")
+        rows = [",".join(map(str, (number, "Sunrise", product, quantity))) for number, product, quantity in lines.order_by("pk")]
+        content = "\n".join(["Order number,Customer,Product code,Quantity", *rows, ""]).encode()
+        run = services.take_in("orders", SimpleUploadedFile("numbers.csv", content), by=supervisor, options=options())
+        with count_queries() as planning:
+            working.work(run.pk)
+        run.refresh_from_db()
+        assert (run.state, errors(run), services.totals(run)["same"]) == (ImportState.PLANNED, [], orders)
+        counts.append(statements(planning))
+    assert counts[0] == counts[1]
+    assert counts[0] < 45
+
+
 def test_taking_a_file_in_costs_a_few_queries_for_each_batch(shop, supervisor, monkeypatch):
     monkeypatch.setattr(staging, "BATCH", 20)
     counts = []

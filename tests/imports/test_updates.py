@@ -3,14 +3,18 @@
 import datetime as dt
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apps.catalog.models import Route
 from apps.imports import services
 from apps.imports.models import ImportState
 from apps.workorders import services as do
 from apps.workorders.models import OrderLine, Task, WorkEvent, WorkOrder
 from tests.imports.samples import errors, options, workbook
+from tests.personas import client_of
 
 pytestmark = pytest.mark.django_db
 HEADER = ["External no.", "Customer", "Product code", "Quantity", "Due date", "Priority", "Notes"]
@@ -161,3 +165,76 @@ def test_whatever_changes_is_the_same_after_it_and_as_before_after_it_is_taken_b
     assert set(services.totals(plan(supervisor, *(row(*one) for one in new)))) == {"same", "lines", "quantity"}
     assert services.revert_import(run, by=supervisor).state == ImportState.REVERTED
     assert values(order) == before
+
+
+def exported(client, language, form="xlsx"):
+    client.cookies["django_language"] = language
+    answer = client.get(reverse("admin:workorders_workorder_export"), {"format": form})
+    return SimpleUploadedFile(f"orders.{form}", b"".join(answer.streaming_content))
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@pytest.mark.parametrize("form", ["xlsx", "csv"])
+def test_exported_orders_come_in_again_as_all_the_same_with_and_without_an_external_number(shop, supervisor, language, form):
+    for one in ("draft", "approved", "completed", "cancelled"):
+        shop.order_in(one)
+    shop.draft("leaflet", "poster", external_number="PO-7", priority=4, printing_type="front", process_colours="CMK", spot_colours="528C")
+    number = WorkOrder.objects.visible_to(supervisor).count()
+    run = services.plan_import("orders", exported(client_of(supervisor), language, form), by=supervisor, options=options())
+    assert (errors(run), services.totals(run)["same"]) == ([], number)
+    assert "create" not in services.totals(run)
+
+
+BY_NUMBER = ["Order number", *HEADER]
+
+
+def plan_by_number(by, *rows):
+    return services.plan_import("orders", workbook(BY_NUMBER, *rows), by=by, options=options())
+
+
+def test_an_order_is_changed_by_its_own_number_and_put_back(shop, supervisor):
+    order = shop.draft("leaflet", "poster")
+    before = values(order)
+    run = plan_by_number(
+        supervisor, [order.number, *row("LEAFLET", 7, due=None, external=None)], [order.number, *row("POSTER", 1000, None, external=None)]
+    )
+    assert (errors(run), [one["action"] for one in run.plan]) == ([], ["update"])
+    run = services.apply_import(run, by=supervisor)
+    assert (run.state, WorkOrder.objects.count()) == (ImportState.APPLIED, 1)
+    assert order.lines.get(product__code="LEAFLET").quantity == 7
+    assert services.revert_import(run, by=supervisor).state == ImportState.REVERTED
+    assert values(order) == before
+
+
+def test_a_number_that_is_unknown_or_out_of_reach_is_an_error_and_no_new_order(shop, supervisor):
+    route = Route.objects.create(code="R", name="of nobody")
+    far = shop.draft("leaflet", customer=shop.other_customer, by="other_maker", materials=[], route=route)
+    assert not WorkOrder.objects.visible_to(supervisor).filter(pk=far.pk).exists()
+    rows = [[number, "", "Moonlight", "LEAFLET", 1, LATER, None, None] for number in (far.number, "W-0")]
+    run = plan_by_number(supervisor, *rows, [None, *row(external=None)])
+    said = [message for _row, _column, message in errors(run)]
+    assert [one.replace(far.number, "N").replace("W-0", "N") for one in said] == [
+        "There is no order N among those that you see. Clear the cell for a new order, or correct the number."
+    ] * 2
+    assert [one.action for one in run.rows.all()] == ["error", "error", "create"]
+
+
+def test_a_column_of_numbers_that_says_no_more_is_not_taken_for_orders_of_ours(shop, supervisor):
+    run = services.plan_import("orders", workbook(["Number", *HEADER], [1, *row()], [2, *row("POSTER")]), by=supervisor, options=options())
+    assert (errors(run), services.totals(run)["create"]) == ([], 1)
+    assert any("Columns that are not read: Number" in one["message"] for one in run.problems)
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["PO-2", "Sunrise"], "has another external number."),
+        (["PO-1", "Moonlight"], "is not of this customer."),
+        (["PO-1", "Sunrise"], "is there with something else: LEAFLET quantity: 1000 → 5. Order"),
+    ],
+)
+def test_a_number_stands_for_one_order_and_its_rows_say_no_other(shop, supervisor, cells, told):
+    order = shop.approved("leaflet", external_number="PO-1")
+    run = plan_by_number(supervisor, [order.number, *cells, "LEAFLET", 5, None, None, None])
+    assert told in " ".join(message for _row, _column, message in errors(run))
+    assert [one.action for one in run.rows.all()] == ["error"]

@@ -215,6 +215,11 @@ class WorkOrderAdmin(LongList, Exportable, WhyMixin, ScopedAdmin):
             row.line = line
             yield row
 
+    @display(description=gettext_lazy("Order number"))
+    def number(self, order: WorkOrder) -> str:
+        """Under the header that the import knows it by."""
+        return order.number
+
     @display(description=gettext_lazy("Product code"))
     def product_code(self, order: WorkOrder) -> str:
         return order.line.product.code if order.line else ""

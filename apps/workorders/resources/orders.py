@@ -1,4 +1,4 @@
-"""How orders come in from tables: each row is a line, rows with the same external number and customer are one order."""
+"""How orders come in from tables: each row is a line, rows with the same order number, or external number and customer, are one order."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
@@ -97,6 +97,7 @@ class OrderRow:
     """One row as read. What is about the whole order may stand in any row of it."""
 
     row: int
+    number: str = ""
     external_number: str = ""
     customer: Customer | None = None
     product: Product | None = None
@@ -139,6 +140,7 @@ class OrderResource(ServiceResource):
     options_form = OrderOptions
     in_sets = True
 
+    order_number = Column("number", gettext_lazy("Order number"), "施工单号", read=lambda _r, value: plain(value))
     external_number = Column(
         "external_number", gettext_lazy("External no."), "外部单号", "客户单号", "订单号", "external number", "po", "po number",
         read=_text(WorkOrder, "external_number"),
@@ -220,6 +222,8 @@ class OrderResource(ServiceResource):
         named = {self._customer_of(row) for row in rows} - {None}
         # Not against makers, whose new orders point to them.
         list(Customer.objects.filter(pk__in=named).order_by("pk").select_for_update(of=("self",), no_key=True).values_list("pk"))
+        numbers = {_key(row, "order_number") for row in rows} - {""}
+        self.numbered = {order.number: order for order in self._seen(WorkOrder.objects.filter(number__in=numbers))} if numbers else {}
         written = [row.get("external_number") or "" for row in rows]
         self.present = self._present({text for one in written for text in (plain(one), str(one).strip())} - {""}, named)
 
@@ -228,9 +232,9 @@ class OrderResource(ServiceResource):
         return found.pk if found else None
 
     def unit_of(self, row: dict[str, Any]) -> Any:
-        """Rows with one external number and customer are one order; a row without either is one of its own."""
-        customer, external = self._customer_of(row), plain(row.get("external_number") or "")
-        return (external, customer) if customer and external else row[ROW]
+        """Rows with one order number, or one external number and customer, are one order; a row without is one of its own."""
+        customer, external = self._customer_of(row), _key(row, "external_number")
+        return _key(row, "order_number") or ((external, customer) if customer and external else row[ROW])
 
     def init_instance(self, row: Any = None) -> OrderRow:
         return OrderRow(self.row_number)
@@ -259,13 +263,17 @@ class OrderResource(ServiceResource):
         """All rows of the order are read: what becomes of it."""
         self._refuse_repeats(self.rows)
         first = self.rows[0]
+        if first.number:
+            self._refuse_another_order(self.rows, self.numbered.get(first.number))
         if not self.is_good(one.row for one in self.rows):
             return
         with self.signing(first.row):
             try:
                 order, lines = self._built(self.rows)
                 key = (first.external_number, first.customer.pk)
-                if first.external_number and key in self.present:
+                if first.number:
+                    self._compare(self.numbered[first.number], order, lines)
+                elif first.external_number and key in self.present:
                     self._compare(self.present[key], order, lines)
                 else:
                     self._tell(NewOrder(order, lines), self.rows)
@@ -317,9 +325,13 @@ class OrderResource(ServiceResource):
     def _present(self, numbers: set[str], customers: set[int | None]) -> dict[tuple[str, int], WorkOrder | None]:
         """The live orders that have these external numbers already, the newest of each; None for one out of sight. Three queries."""
         orders = WorkOrder.objects.filter(external_number__in=numbers, customer__in=customers).exclude(status=OrderStatus.CANCELLED)
-        seen = {order.pk: order for order in orders.visible_to(self.by).select_related("customer").prefetch_related("lines__product")}
+        seen = {order.pk: order for order in self._seen(orders)}
         keys = orders.order_by("pk").values_list("pk", "external_number", "customer")
         return {(external, customer): seen.get(pk) for pk, external, customer in keys}
+
+    def _seen(self, orders: Any) -> Any:
+        """Those in sight, with what a comparison reads. Two queries."""
+        return orders.visible_to(self.by).select_related("customer").prefetch_related("lines__product")
 
     def _compare(self, present: WorkOrder | None, order: WorkOrder, lines: list[OrderLine]) -> None:
         """The order is there already: the rows change it, where they say something else than it does and it may still be changed."""
@@ -331,14 +343,17 @@ class OrderResource(ServiceResource):
         revision = self._revision(present, order, lines)
         different = list(_differences(present, revision))
         if different and (why := self._why_not(present)):
-            message = _("%(external)s of this customer was entered already, as order %(number)s, with something else: %(different)s.") % {
-                "external": first.external_number, "number": present.number, "different": "; ".join(different),
-            }  # fmt: skip
-            self.problem(f"{message} {why}", row=first.row, column="external_number", value=first.external_number)
+            column = "order_number" if first.number else "external_number"
+            message = (
+                _("Order %(number)s is there with something else: %(different)s.")
+                if first.number
+                else _("%(external)s of this customer was entered already, as order %(number)s, with something else: %(different)s.")
+            ) % {"external": first.external_number, "number": present.number, "different": "; ".join(different)}
+            self.problem(f"{message} {why}", row=first.row, column=column, value=first.number or first.external_number)
             return
         counts = {"lines": len(lines), "quantity": sum(line.quantity for line in lines)}
         what, address = str(WorkOrder._meta.verbose_name), f"{present._meta.label_lower}:{present.pk}"
-        label = f"{present.external_number} · {present.customer.name}"
+        label = f"{present.external_number or present.number} · {present.customer.name}"
         told = Planned(first.row, "same", what, label, different, counts, present.version, address=address, name=present.number)
         if different:
             told.action, told.change, told.undo = "update", revision, {"before": _before(present)}
@@ -378,6 +393,19 @@ class OrderResource(ServiceResource):
                 setattr(kept, name, getattr(line, name))
             new.append(kept)
         return Revision(wanted, new)
+
+    def _refuse_another_order(self, rows: list[OrderRow], named: WorkOrder | None) -> None:
+        """A number stands for an order in sight, of the customer and with the external number that its rows name."""
+        for one in rows:
+            if named is None:
+                message = _("There is no order %(number)s among those that you see. Clear the cell for a new order, or correct the number.")
+                self.problem(message % {"number": one.number}, row=one.row, column="order_number", value=one.number)
+            elif one.customer and one.customer.pk != named.customer_id:
+                message = _("Order %(number)s is not of this customer. Correct the customer or the order number.")
+                self.problem(message % {"number": one.number}, row=one.row, column="customer", value=one.customer.name)
+            elif one.external_number and one.external_number != named.external_number:
+                message = _("Order %(number)s has another external number. Correct it here, or change the order on its own page.")
+                self.problem(message % {"number": one.number}, row=one.row, column="external_number", value=one.external_number)
 
     def _refuse_repeats(self, rows: list[OrderRow]) -> None:
         products: dict[int, int] = {}
@@ -522,6 +550,10 @@ def _differences(present: WorkOrder, revision: Revision) -> Iterable[str]:
                 yield _change(what, _words(name, getattr(old, name)), _words(name, getattr(line, name)))
     for line in there.values():
         yield _change(line.product.code, line.quantity, "–")
+
+
+def _key(row: dict[str, Any], name: str) -> str:
+    return plain(row.get(name) or "")
 
 
 def _state_of(model: Any) -> tuple:
