@@ -50,8 +50,7 @@ PAGE = 200  # things of a plan on one page
 REMARKS = 500  # of each level on the page
 TO_FIX = 50  # wrong rows on one page
 STATES = {
-    ImportState.MATCHING: "warning",
-    ImportState.READING: "info",
+    ImportState.MATCHING: "warning", ImportState.READING: "info",
     ImportState.PLANNING: "info", ImportState.PLANNED: "info", ImportState.FAULTY: "danger", ImportState.APPLYING: "info",
     ImportState.STOPPED: "warning", ImportState.PARTLY: "warning", ImportState.APPLIED: "success", ImportState.REVERTING: "info",
     ImportState.REVERTED: "plain",

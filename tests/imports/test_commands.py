@@ -93,7 +93,7 @@ def test_a_list_is_exported_with_its_filters_for_one_persons_eyes(shop, planner,
     shop.draft(by=other_maker, customer=shop.other_customer)
     ran("export", "orders", "--as", "maker", "--out", tmp_path / "o.json")
     (order,) = json.loads((tmp_path / "o.json").read_text())
-    assert (order["number"], order["customer"], order["order date"]) == (mine.number, "Sunrise", mine.order_date.isoformat())
+    assert (order["Order number"], order["customer"], order["order date"]) == (mine.number, "Sunrise", mine.order_date.isoformat())
     ran("export", "customers", "--as", "planner", "--filter", "q=Moon", "--out", tmp_path / "c.xlsx")
     assert [row[0].value for row in openpyxl.load_workbook(tmp_path / "c.xlsx").active.iter_rows(min_row=2)] == ["MOON"]
     ran("export", "tasks", "--as", "planner", "--filter", "q=nothing", "--out", tmp_path / "t.json")

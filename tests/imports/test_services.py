@@ -154,10 +154,10 @@ def test_only_the_owner_applies(catalogue, supervisor, superuser, planner):
 @pytest.mark.parametrize(
     ("name", "offered"),
     [
-        ("supervisor", {"catalogue", "customers", "products", "orders", "tools"}),
+        ("supervisor", {"catalogue", "customers", "products", "orders", "tools", "tasks"}),
         ("planner", {"catalogue", "customers", "products", "tools", "rules"}),
         ("administrator", {"people"}),
-        ("superuser", {"catalogue", "customers", "products", "orders", "tools", "rules", "people"}),
+        ("superuser", {"catalogue", "customers", "products", "orders", "tools", "rules", "people", "tasks"}),
         *((name, set()) for name in ("maker", "salesperson", "operator", "auditor", "nobody")),
     ],
 )
