@@ -60,7 +60,11 @@ def run(name: str, environment: dict[str, str], *words: Any) -> Ran:
         begun = time.monotonic()
         command = [sys.executable, "-W", "ignore", *map(str, words)]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
-        _pid, status, usage = os.wait4(process.pid, 0)
+        try:
+            _pid, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.terminate()
+            raise
         seconds, process.returncode = time.monotonic() - begun, os.waitstatus_to_exitcode(status)
         out.seek(0)
         said = out.read()
