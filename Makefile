@@ -21,10 +21,12 @@ prepare: .venv/.installed .env
 test: .venv/.installed-dev
 	@$(BIN)/python .ci/suite.py
 
-# 10,000 sends of 1,250 scans from 8 handhelds, a third of the replies cut, and again with the server's processes killed every second.
+# 10,000 sends of 1,250 scans from 8 handhelds, a third of the replies cut, and again with the server's processes killed every second;
+# then 600 damaged backups.
 faults: .venv/.installed-dev
 	@for database in "" "$${DOCKET_TEST_POSTGRES:-postgresql://postgres@127.0.0.1:5432/docket}"; do \
-		DATABASE_URL="$$database" DOCKET_FAULT_SENDS=$${DOCKET_FAULT_SENDS:-10000} $(BIN)/python -m pytest -s tests/floor/test_faults.py || exit 1; \
+		DATABASE_URL="$$database" DOCKET_FAULT_SENDS=$${DOCKET_FAULT_SENDS:-10000} DOCKET_FAULT_ARCHIVES=$${DOCKET_FAULT_ARCHIVES:-600} \
+			$(BIN)/python -m pytest -s tests/floor/test_faults.py tests/ops/test_corrupted_archives.py || exit 1; \
 	done
 
 # Ten minutes in which every part is killed, PostgreSQL too, while handhelds work: SECONDS_OF_CHAOS=60 make chaos for one.

@@ -248,6 +248,8 @@ verdict "32 the web is the process that gets the signal, and stops well" within 
 web=""
 verdict "46 start, readiness, exits and stop are in the log" test "$(grep -oE 'starting|ready at|worker exit|stopping' "$folder/web.log" | sort -u | wc -l)" = 4
 [ -z "$proxy" ] || verdict "50 and with the web stopped nginx says so" says "$front/health/" 502
+tested "79 what nginx itself refuses says what to do, and runs nothing" \
+    tests/deploy/test_deploy.py::test_a_refusal_of_nginx_itself_says_what_to_do_and_runs_nothing
 
 # -- jobs, units, monitor
 

@@ -103,10 +103,10 @@ def enrol(user: User, code: str) -> list[str]:
     """Turn the second factor on with its first code. Returns the recovery codes, which nobody can read again."""
     factor = begin(user)
     throttle.take(f"second-factor:{user.pk}", **TRIES)
-    if not _is_of_now(factor, _plain(code)):
-        raise BadCode(_("This is not the code of this moment. Look whether the phone's clock is right, and type the next one."))
-    throttle.forget(f"second-factor:{user.pk}")
     with acting(user, reason="second factor: on"):
+        if not _is_of_now(factor, _plain(code)):
+            raise BadCode(_("This is not the code of this moment. Look whether the phone's clock is right, and type the next one."))
+        throttle.forget(f"second-factor:{user.pk}")
         SecondFactor.objects.filter(pk=factor.pk).update(confirmed_at=timezone.now())
         _write_history(user)
         return new_recovery_codes(user)
@@ -141,7 +141,7 @@ def reset(person: User, *, by: Any) -> User:
         if not SecondFactor.objects.filter(user=person.pk).delete()[0]:
             raise RuleError(_("%(name)s has no second factor.") % {"name": person}, code="none")
         _write_history(person)
-    end_sessions(person)
+        end_sessions(person)
     return person
 
 
@@ -168,10 +168,13 @@ def check(factor: SecondFactor, code: str) -> None:
     """The code of the moment, or a recovery code, each of them once. Raises BadCode or TooManyTries."""
     throttle.take(f"second-factor:{factor.user_id}", **TRIES)
     plain = _plain(code)
-    if not (_is_of_now(factor, plain) if plain.isascii() and plain.isdigit() and len(plain) == DIGITS else _is_recovery(factor, plain)):
-        Tally.add("sign_in_refused")
-        raise BadCode(_("The code is wrong or used. Wait for the phone's next one, or type a recovery code."))
-    throttle.forget(f"second-factor:{factor.user_id}")
+    is_of_phone = plain.isascii() and plain.isdigit() and len(plain) == DIGITS
+    with transaction.atomic():  # a code that was used up has signed somebody in
+        if _is_of_now(factor, plain) if is_of_phone else _is_recovery(factor, plain):
+            throttle.forget(f"second-factor:{factor.user_id}")
+            return
+    Tally.add("sign_in_refused")
+    raise BadCode(_("The code is wrong or used. Wait for the phone's next one, or type a recovery code."))
 
 
 def _plain(code: str) -> str:
@@ -192,14 +195,13 @@ def _is_of_now(factor: SecondFactor, code: str) -> bool:
 
 def _is_recovery(factor: SecondFactor, code: str) -> bool:
     digests = digests_of(f"recovery:{factor.user_id}:{code}")
-    with transaction.atomic():
-        row = SecondFactor.objects.select_for_update().get(pk=factor.pk)
-        left = [kept for kept in row.recovery if kept not in digests]
-        if len(left) == len(row.recovery):
-            return False
-        SecondFactor.objects.filter(pk=row.pk).update(recovery=left)
-        with acting(factor.user, reason=f"second factor: recovery code used, {len(left)} left"):
-            _write_history(factor.user)
+    row = SecondFactor.objects.select_for_update().get(pk=factor.pk)
+    left = [kept for kept in row.recovery if kept not in digests]
+    if len(left) == len(row.recovery):
+        return False
+    SecondFactor.objects.filter(pk=row.pk).update(recovery=left)
+    with acting(factor.user, reason=f"second factor: recovery code used, {len(left)} left"):
+        _write_history(factor.user)
     return True
 
 

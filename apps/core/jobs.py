@@ -162,11 +162,12 @@ def retry(row: JobRun, *, by: Any) -> JobRun:
         raise RuleError(_("Only a job that failed can be tried again."), code="state")
     if row.name not in JOBS:
         raise RuleError(_("This version of Docket has no job %(name)s any more.") % {"name": row.name}, code="unknown")
-    # Where the queue still has a delivery of it, that one finds the work handed on.
-    if not JobRun.objects.filter(pk=row.pk, state=row.state).update(state=JobState.RETRIED):
-        raise RuleError(_("Somebody was faster: this job is already tried again."), code="race")
-    enqueue(row.name, *row.arguments)
-    row.refresh_from_db()
+    with transaction.atomic():
+        # Where the queue still has a delivery of it, that one finds the work handed on.
+        if not JobRun.objects.filter(pk=row.pk, state=row.state).update(state=JobState.RETRIED):
+            raise RuleError(_("Somebody was faster: this job is already tried again."), code="race")
+        enqueue(row.name, *row.arguments)
+        row.refresh_from_db()
     return row
 
 

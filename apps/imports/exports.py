@@ -82,13 +82,19 @@ def counted(run: ExportRun, rows: Iterable[list[Any]]) -> Iterator[list[Any]]:
 
 
 def finish(run: ExportRun, file: Any) -> None:
-    """Keep the file privately, and tell the owner."""
+    """Keep the file privately, and tell the owner. Where that fails, no file is left that nobody knows."""
     run.file_name = file_name(run.resource.rpartition(".")[2], run.format)
     run.file.save(f"{uuid4().hex}.{run.format}", File(file), save=False)
     run.state, run.finished_at = ExportState.DONE, timezone.now()
-    with transaction.atomic():
-        run.save()
-        notify([run.owner], "export_ready", url=page_of(run), run=run.pk, rows=run.rows_done, days=KEPT.days)
+    kept = False
+    try:
+        with transaction.atomic():
+            run.save()
+            notify([run.owner], "export_ready", url=page_of(run), run=run.pk, rows=run.rows_done, days=KEPT.days)
+        kept = True
+    finally:
+        if not kept:
+            run.file.delete(save=False)
     log.info("export %s of %s: %s rows of %s", run.pk, run.owner, run.rows_done, run.resource)
 
 

@@ -179,21 +179,22 @@ def match_columns(
 
 def save_profile(kind: Kind, name: str, matches: Sequence[Match], *, by: Any, is_shared: bool = False) -> ImportProfile:
     """Keep how the columns were matched, under a name; one's own profile of this name is changed. Raises InvalidInput (save_as)."""
-    own = ImportProfile.objects.locked().filter(owner=by, resource=kind.key, name=name.strip()).first()
-    profile = own or ImportProfile(owner=by, resource=kind.key, name=name.strip())
-    # Cells without a header are known by their place: only those that were chosen are worth remembering.
-    profile.columns = {
-        str(match.part): {key: column for key, column in match.chosen.items() if column or not key.startswith("#")}
-        for match in matches
-        if match.places
-    }
-    profile.is_shared = is_shared
-    try:
-        validated(profile)
-    except InvalidInput as refusal:
-        raise InvalidInput(str(refusal), code=refusal.code, field="save_as") from refusal
-    profile.save()
-    return profile
+    with acting(by):
+        own = ImportProfile.objects.locked().filter(owner=by, resource=kind.key, name=name.strip()).first()
+        profile = own or ImportProfile(owner=by, resource=kind.key, name=name.strip())
+        # Cells without a header are known by their place: only those that were chosen are worth remembering.
+        profile.columns = {
+            str(match.part): {key: column for key, column in match.chosen.items() if column or not key.startswith("#")}
+            for match in matches
+            if match.places
+        }
+        profile.is_shared = is_shared
+        try:
+            validated(profile)
+        except InvalidInput as refusal:
+            raise InvalidInput(str(refusal), code=refusal.code, field="save_as") from refusal
+        profile.save()
+        return profile
 
 
 def _tell_repeat(run: ImportRun) -> None:

@@ -173,7 +173,8 @@ def _places(run: ImportRun, kind: Kind, part: int) -> Iterator[_Place]:
     after = 0
     while rows := list(run.rows.filter(part=part, state=RowState.OPEN, number__gt=after).order_by("number")[:BATCH]):
         cells, resource = [cells_of(row) for row in rows], resource_for(run, kind, part)
-        resource.prepare(cells)
+        with transaction.atomic():  # what the rows refer to is locked for a moment
+            resource.prepare(cells)
         for row, cell in zip(rows, cells, strict=True):
             unit = first.setdefault(resource.unit_of(cell), row.number)
             yield _Place(row.pk, row.number, row.unit, unit, row.action != RowAction.NONE)

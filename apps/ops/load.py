@@ -6,8 +6,9 @@ decisions together, so that they agree as the verbs would have left them (check_
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime, timedelta
+from operator import add
 from random import Random
 from typing import Any
 
@@ -151,6 +152,7 @@ class Progress:
 
     orders: int
     tasks: int
+    events: int
     rows: int
 
 
@@ -174,24 +176,28 @@ class Loader:
             self.events,
             self.decisions,
         ]
-        self.done = Progress(0, 0, 0)
+        self.done = Progress(0, 0, 0, 0)
 
-    def run(self, orders: int | None = None, tasks: int | None = None) -> Iterator[Progress]:
-        """Write so many orders, or orders until there are so many tasks. Says after each chunk how far it is."""
-        while (self.done.orders < orders) if orders is not None else (self.done.tasks < (tasks or 0)):
-            count = min(CHUNK, orders - self.done.orders) if orders is not None else CHUNK
+    def run(self, orders: int = 0, tasks: int = 0, events: int = 0) -> Iterator[Progress]:
+        """Write so many orders, or orders until there are so many tasks, or events. Says after each chunk how far it is."""
+        while self.done.orders < orders or self._lacks(tasks, events):
+            count = min(CHUNK, orders - self.done.orders) if orders else CHUNK
             with transaction.atomic():
                 serial = self._numbers(count)
                 for number in range(serial + 1, serial + count + 1):
-                    if tasks is not None and self.done.tasks + len(self.tasks.rows) >= tasks:
+                    if not orders and not self._lacks(tasks, events):
                         break
                     Life(self, number).tell()
-                made = len(self.orders.rows), len(self.tasks.rows)
-                rows = sum(sheet.write() for sheet in self.sheets)
-            self.done = Progress(self.done.orders + made[0], self.done.tasks + made[1], self.done.rows + rows)
+                made = [len(sheet.rows) for sheet in (self.orders, self.tasks, self.events)]
+                made.append(sum(sheet.write() for sheet in self.sheets))
+            self.done = Progress(*map(add, astuple(self.done), made))
             yield self.done
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
+
+    def _lacks(self, tasks: int, events: int) -> bool:
+        """Whether there are fewer, with those that wait to be written."""
+        return self.done.tasks + len(self.tasks.rows) < tasks or self.done.events + len(self.events.rows) < events
 
     def _numbers(self, count: int) -> int:
         """Take `count` numbers of the load's own series; the last one before them. Locks the series."""
@@ -490,9 +496,9 @@ def _rule_reason(rule: DispatchRule) -> list[Any]:
     return ["rule", names | {"department_zh": rule.department.name_zh, "priority": rule.priority}]
 
 
-def seed_load(*, orders: int | None = None, tasks: int | None = None, seed: int = 1, tell: Callable[[Progress], None]) -> Progress:
-    """Make the shop and so many orders, or orders with so many tasks in all; `tell` hears after every chunk."""
+def seed_load(*, orders: int = 0, tasks: int = 0, events: int = 0, seed: int = 1, tell: Callable[[Progress], None]) -> Progress:
+    """Make the shop and so many orders, or orders with so many tasks or events in all; `tell` hears after every chunk."""
     loader = Loader(make_shop(), seed)
-    for progress in loader.run(orders, tasks):
+    for progress in loader.run(orders, tasks, events):
         tell(progress)
     return loader.done

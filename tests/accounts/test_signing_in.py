@@ -143,6 +143,18 @@ def test_the_table_holds_nothing_that_signs_in(shop, administrator, enrolled, se
     assert code_of(administrator) == right  # and from then on it is not needed
 
 
+def test_recovery_codes_count_until_their_key_has_left_the_fallbacks(shop, administrator, enrolled, settings):
+    row, key = SecondFactor.objects.get(), settings.SECRET_KEY
+    settings.SECRET_KEY = "x" * 60
+    with pytest.raises(factors.BadCode):
+        factors.check(row, enrolled[0])
+    settings.SECRET_KEY_FALLBACKS = [key]
+    factors.check(row, enrolled[0])
+    fresh = factors.new_recovery_codes(administrator)
+    settings.SECRET_KEY_FALLBACKS = []
+    factors.check(row, fresh[0])
+
+
 def test_an_administrator_resets_anothers_and_ends_his_sessions(shop, administrator, superuser, planner, enrolled):
     in_use = sign_in(administrator)
     assert is_in_after(in_use, code_of(administrator))

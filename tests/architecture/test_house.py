@@ -42,6 +42,21 @@ def test_nothing_is_marked_as_safe():
     assert wrong == []
 
 
+def test_no_query_is_spread_out_of_a_request():
+    """`filter(**request.GET)` lets whoever asks follow any relation, `_connector` and all."""
+    told = {"request", "GET", "POST", "query_params", "data", "initial_data", "validated_data", "cleaned_data"}
+    asked = {"filter", "exclude", "get", "annotate", "alias", "aggregate", "update", "Q", "get_or_create", "update_or_create"}
+    wrong = [
+        f"{source}:{node.lineno}"
+        for source in sources("apps")
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Call) and {getattr(node.func, "attr", ""), getattr(node.func, "id", "")} & asked
+        for spread in [keyword.value for keyword in node.keywords if keyword.arg is None]
+        if {getattr(one, "attr", getattr(one, "id", "")) for one in ast.walk(spread)} & told
+    ]
+    assert wrong == []
+
+
 def test_no_list_is_made_editable_in_the_source():
     assert [str(source) for source in sources("apps") if "list_editable" in source.text] == []
 

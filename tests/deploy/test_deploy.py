@@ -1,10 +1,12 @@
 """The files of deploy/ name what exists, and the programs that are here can read them."""
 
+import http.client
 import json
 import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tomllib
@@ -13,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 from django.conf import settings
+
+from loadtest.parts import Nginx, free_port
 
 pytestmark = pytest.mark.once
 
@@ -179,7 +183,7 @@ def test_no_location_of_nginx_drops_the_headers_of_its_server():
     locations = re.findall(r"^    location [^{]*\{(.*?)^    \}", text, re.MULTILINE | re.DOTALL)
     assert len(locations) == text.count("    location ") >= 5
     assert [inside for inside in locations if "add_header" in inside] == []
-    assert "return 200" not in text  # health is the application's answer
+    assert "/health" not in text  # it is the application's answer
 
 
 @pytest.mark.skipif(not shutil.which("nginx") or not shutil.which("openssl"), reason="there is no nginx or no openssl")
@@ -197,3 +201,61 @@ def test_nginx_reads_its_file(tmp_path):
     run = subprocess.run(["nginx", "-t", "-c", tmp_path / "nginx.conf"], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert "[warn]" not in run.stderr
+
+
+class Asked:
+    """One answer of nginx, with its headers in small letters."""
+
+    def __init__(self, port: int, path: str, *, method: str = "GET", body: bytes = b"", **headers: str) -> None:
+        trusting = ssl._create_unverified_context()
+        door = http.client.HTTPSConnection("127.0.0.1", port, context=trusting, timeout=20)
+        door.request(method, path, body=body or None, headers=headers)
+        answer = door.getresponse()
+        self.status, self.headers = answer.status, {name.lower(): value for name, value in answer.getheaders()}
+        self.text = answer.read().decode()
+        door.close()
+
+
+@pytest.fixture(scope="module")
+def closed_site(tmp_path_factory):
+    """nginx with our file, and no web behind it."""
+    if not shutil.which("nginx") or not shutil.which("openssl"):
+        pytest.skip("there is no nginx or no openssl")
+    nginx = Nginx(tmp_path_factory.mktemp("nginx"), upstream=free_port())
+    nginx.start()
+    yield nginx.port
+    nginx.stop()
+
+
+def too_many(port: int, path: str) -> Asked:
+    """The first refusal of somebody who asks without end."""
+    answers = (Asked(port, path, Authorization=f"Token {path}") for _time in range(400))
+    return next(answer for answer in answers if answer.status != 502)
+
+
+REFUSALS = {
+    502: lambda port, path: Asked(port, path),
+    413: lambda port, path: Asked(port, path, method="POST", body=bytes(3_000_000)),
+    429: too_many,
+    400: lambda port, path: Asked(port, path, Cookie="a=" + "x" * 20_000),
+}
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+@pytest.mark.parametrize("path", ["/tasks/", "/api/tasks/"])
+def test_a_refusal_of_nginx_itself_says_what_to_do_and_runs_nothing(closed_site, status, path):
+    answer = REFUSALS[status](closed_site, path)
+    assert answer.status == status
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'; frame-ancestors 'none'")
+    assert (answer.headers["x-content-type-options"], answer.headers["x-frame-options"]) == ("nosniff", "DENY")
+    assert answer.headers.get("retry-after") == {502: "5", 429: "1"}.get(status)
+    if path.startswith("/api/"):
+        problem = json.loads(answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert (problem["status"], problem["errors"]) == (status, [])
+        assert problem["retry"] == ("same_key" if status in (429, 502) else "never")
+        assert problem["detail"].endswith(".")
+        return
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert re.search(r"<p>[A-Z].+\.</p><p lang=\"zh-Hans\">.+。</p>", answer.text)
+    assert "nginx" not in answer.text

@@ -102,6 +102,14 @@ def test_a_load_can_be_asked_for_by_its_tasks(load):
     assert broken() == {}
 
 
+def test_a_load_can_be_asked_for_by_its_events(load):
+    before = WorkEvent.objects.count()
+    said = run("seed_load", events=300, seed=6)
+    assert 300 <= WorkEvent.objects.count() - before < 300 + 150
+    assert f"and {WorkEvent.objects.count() - before} events" in said
+    assert broken() == {}
+
+
 def test_the_same_seed_gives_the_same_load(load):
     def told(seed):
         with transaction.atomic():

@@ -21,6 +21,7 @@ from apps.workorders.states import TaskStatus
 from tests import factories
 from tests.imports.samples import options, sample
 from tests.personas import PASSWORD, api_of, client_of
+from tests.queries import count_queries
 from tests.security.doors import Page, checksum
 
 ORDERS, TASKS, EVENTS = "/admin/workorders/workorder/", "/admin/workorders/task/", "/admin/workorders/workevent/"
@@ -473,3 +474,22 @@ def test_no_answer_of_the_api_is_read_as_a_page(busy, maker):
         answer = api.get(path)
         assert answer["Content-Type"].split(";")[0] in ("application/json", "application/problem+json")
         assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def cost(client: Client, path: str) -> tuple[int, list[str]]:
+    """The status of the answer, and the statements behind it without their values."""
+    with count_queries() as statements:
+        status = client.get(path).status_code
+    return status, [re.sub(r"'[^']*'|\d+", "", sql) for sql in statements]
+
+
+@pytest.mark.parametrize("path", [f"{TASKS}%d/change/", f"{ORDERS}%d/change/", f"{ORDERS}%d/history/", "/api/tasks/%d/", "/api/orders/%d/"])
+def test_what_is_out_of_sight_costs_what_is_not_there_does(busy, path):
+    """Who measures how long the answer takes learns no more than from the answer: both are the same work."""
+    model = WorkOrder if "order/" in path or "orders/" in path else Task
+    user, row = busy.people["prepress_lead" if model is Task else "other_maker"], model.objects.filter(status="in_progress").get()
+    assert not model.objects.visible_to(user).filter(pk=row.pk).exists()
+    ask = api_of(user) if path.startswith("/api/") else client_of(user)
+    cost(ask, path % row.pk)  # whatever is asked once in a process, or once a minute
+    assert cost(ask, path % row.pk) == cost(ask, path % 987_654)
+    assert cost(ask, path % row.pk)[0] == 404

@@ -27,14 +27,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         size = parser.add_mutually_exclusive_group(required=True)
-        size.add_argument("--orders", type=_count, help="How many orders to add.")
-        size.add_argument("--tasks", type=_count, help="Add orders until they have so many tasks.")
+        size.add_argument("--orders", type=_count, default=0, help="How many orders to add.")
+        size.add_argument("--tasks", type=_count, default=0, help="Add orders until they have so many tasks.")
+        size.add_argument("--events", type=_count, default=0, help="Add orders until the ledger has so many events of them.")
         parser.add_argument("--seed", type=int, default=1, help="The same seed gives the same shop.")
         parser.add_argument("--handhelds", type=_count, default=0, help="Register so many handhelds too, with a badge and a PIN each.")
         parser.add_argument("--kits", type=Path, help="The file for the handhelds' tokens, badges and PINs; only its owner can read it.")
         parser.add_argument("--anyway", action="store_true", help="Even into a shop in production that has orders of its own.")
 
-    def handle(self, *args: Any, orders: int | None, tasks: int | None, seed: int, anyway: bool, **options: Any) -> None:
+    def handle(self, *args: Any, orders: int, tasks: int, events: int, seed: int, anyway: bool, **options: Any) -> None:
         if bool(options["handhelds"]) != bool(options["kits"]):
             raise CommandError("--handhelds says how many, --kits the file for what they sign in with: give both or neither.")
         own = WorkOrder.objects.exclude(number__startswith=PREFIX)
@@ -45,11 +46,11 @@ class Command(BaseCommand):
         began = self._said = time.monotonic()
         with signed(source="command"):
             seed_presets()
-            done = seed_load(orders=orders, tasks=tasks, seed=seed, tell=self._tell)
+            done = seed_load(orders=orders, tasks=tasks, events=events, seed=seed, tell=self._tell)
         took = max(time.monotonic() - began, 0.001)
         self.stdout.write(
-            f"{done.orders} orders with {done.tasks} tasks: {done.rows} rows in {took:.1f} s, {done.rows / took:.0f} rows/s, "
-            f"{done.tasks / took:.0f} tasks/s"
+            f"{done.orders} orders with {done.tasks} tasks and {done.events} events: {done.rows} rows in {took:.1f} s, "
+            f"{done.rows / took:.0f} rows/s, {done.tasks / took:.0f} tasks/s"
         )
         if options["handhelds"]:
             self._hand_out(options["handhelds"], options["kits"])
