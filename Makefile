@@ -22,7 +22,7 @@ test: .venv/.installed-dev
 	@$(BIN)/python .ci/suite.py
 
 # 10,000 sends of 1,250 scans from 8 handhelds, a third of the replies cut, and again with the server's processes killed every second;
-# then 600 damaged backups.
+# then 600 damaged backups, and 600 encrypted ones.
 faults: .venv/.installed-dev
 	@for database in "" "$${DOCKET_TEST_POSTGRES:-postgresql://postgres@127.0.0.1:5432/docket}"; do \
 		DATABASE_URL="$$database" DOCKET_FAULT_SENDS=$${DOCKET_FAULT_SENDS:-10000} DOCKET_FAULT_ARCHIVES=$${DOCKET_FAULT_ARCHIVES:-600} \

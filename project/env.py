@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dj_database_url
 
+from apps.ops.backups.errors import BackupError
+from apps.ops.backups.keys import read_keys
+
 NAMES: set[str] = set()  # every variable that was asked for; the page of variables is tested against it
 
 
@@ -109,6 +112,23 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise Refused(f"{name} is '{value}'. Write one of: {', '.join(word or 'nothing' for word in allowed)}.")
     return value
+
+
+def key_file(name: str, *, outside: Path) -> list[bytes]:
+    """The keys in the file that `name` names; none where it names none. The file is closed to others and not below `outside`."""
+    given = text(name)
+    if not given:
+        return []
+    path = Path(given)
+    try:
+        keys = read_keys(path)
+    except BackupError as error:
+        raise Refused(f"{name} names a file of no use: {error}") from error
+    if path.stat().st_mode & 0o007:
+        raise Refused(f"{name} is {path}, which every user of this machine can read. Run: chmod o= {path}")
+    if path.resolve().is_relative_to(outside.resolve()):
+        raise Refused(f"{name} is {path}, beside the backups that it opens. Move it out of {outside}.")
+    return keys
 
 
 SQLITE_PRAGMAS = (

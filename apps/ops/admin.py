@@ -76,14 +76,14 @@ class RecordAdmin(VerbsOnlyAdmin):
 class BackupAdmin(RecordAdmin):
     """Backups are made by the worker and by commands."""
 
-    list_display = ("name", "state_label", "started_at", "proved_at", "size_label", "events", "host", "problem")
+    list_display = ("name", "state_label", "started_at", "proved_at", "size_label", "events", "is_encrypted", "host", "problem")
     list_filter = (("state", ChoicesDropdownFilter),)
     search_fields = ("name",)
     ordering = ("-started_at", "-pk")
     readonly_fields = ("state_now", "size_label")
     fieldsets = (
         (None, {"fields": ("name", "state_now", "problem", "started_at", "made_at", "proved_at", "drilled_at", "copied_at")}),
-        (_("Contents"), {"fields": ("size_label", "rows", "events", "release", "host", "sha256")}),
+        (_("Contents"), {"fields": ("size_label", "rows", "events", "release", "host", "sha256", "key_fingerprint")}),
     )
     quick_links = ((pgettext_lazy("backup", "Proved"), "state__exact=proved"), (pgettext_lazy("backup", "Failed"), "state__exact=failed"))
     verbs = (
@@ -102,6 +102,10 @@ class BackupAdmin(RecordAdmin):
     @display(description=_("state"), ordering="state", label=BACKUPS)
     def state_label(self, row: Backup) -> tuple[str, str]:
         return row.state, row.get_state_display()
+
+    @display(description=pgettext_lazy("backup", "encrypted"), ordering="key_fingerprint", boolean=True)
+    def is_encrypted(self, row: Backup) -> bool:
+        return bool(row.key_fingerprint)
 
     @display(description=pgettext_lazy("backup", "size"), ordering="size")
     def size_label(self, row: Backup) -> str:

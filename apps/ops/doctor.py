@@ -294,7 +294,12 @@ def backup_elsewhere() -> Finding:
     """Does a copy leave this machine? A disk takes its backups with it."""
     if not settings.DOCKET_BACKUP_COPY:
         return warn("No copy of the backups leaves this machine.", "Set DOCKET_BACKUP_COPY to a command that takes the archive elsewhere.")
-    return ok("A copy of each backup leaves this machine.")
+    if not settings.DOCKET_BACKUP_KEYS:
+        return warn(
+            "The copies of backups that leave this machine are not encrypted.",
+            "Make a key for DOCKET_BACKUP_KEY_FILE, as project/docs/operations.md says.",
+        )
+    return ok("An encrypted copy of each backup leaves this machine.")
 
 
 def drills() -> Finding:

@@ -26,6 +26,12 @@ class Backup(models.Model):
     host = models.CharField(_("machine"), max_length=255, blank=True)
     size = models.BigIntegerField(pgettext_lazy("backup", "size"), default=0)
     sha256 = models.CharField("SHA-256", max_length=64, blank=True)
+    key_fingerprint = models.CharField(
+        _("backup key"),
+        max_length=16,
+        blank=True,
+        help_text=_("The fingerprint of the key that opens it. Without one it is not encrypted."),
+    )
     release = models.CharField(pgettext_lazy("software", "version"), max_length=40, blank=True)
     rows = models.BigIntegerField(_("rows"), default=0)
     events = models.BigIntegerField(_("events"), default=0)

@@ -16,7 +16,7 @@ LIST = reverse("admin:ops_backup_changelist")
 @pytest.fixture
 def row(places):
     places.backups.mkdir()
-    one = BackupFactory(state="proved", size=2_000_000, events=12, host="press-1")
+    one = BackupFactory(state="proved", size=2_000_000, events=12, host="press-1", key_fingerprint="0123456789abcdef")
     path_of(one.name).write_bytes(b"everything")
     return one
 
@@ -34,8 +34,17 @@ def test_administrators_see_what_became_of_each_backup(row, administrator):
     assert "1.9\xa0MB" in page
     page = client.get(reverse("admin:ops_backup_change", args=[row.pk])).content.decode()
     assert "press-1" in page
+    assert "0123456789abcdef" in page
     assert download(row) in page
     assert LIST in client.get("/admin/").content.decode()
+
+
+def test_the_list_says_which_are_encrypted(row, administrator):
+    page = client_of(administrator).get(LIST).content.decode()
+    assert (page.count("check_small"), page.count("close_small")) == (1, 0)
+    BackupFactory(state="proved")
+    page = client_of(administrator).get(LIST).content.decode()
+    assert (page.count("check_small"), page.count("close_small")) == (1, 1)
 
 
 @pytest.mark.parametrize("name", ["maker", "supervisor", "planner", "auditor", "operator"])

@@ -288,7 +288,10 @@ def test_backups_are_looked_for_proved_there_and_closed(places):
     assert levels() == ["warn", "ok", "warn", "warn"]
     row = BackupFactory(state="proved", host=socket.gethostname(), size=4, drilled_at=timezone.now())
     with override_settings(DOCKET_BACKUP_COPY="cp"):
-        assert levels() == ["ok", "error", "ok", "ok"]
+        assert levels() == ["ok", "error", "ok", "warn"]
+        assert "that leave this machine are not encrypted" in doctor.backup_elsewhere().text
+        with override_settings(DOCKET_BACKUP_KEYS=[bytes(32)]):
+            assert levels() == ["ok", "error", "ok", "ok"]
     places.backups.mkdir(mode=0o700)
     path = places.backups / f"{row.name}.tar"
     path.write_bytes(b"four")

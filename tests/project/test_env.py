@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,66 @@ def test_a_form_of_numbers_uses_its_own_placeholders(monkeypatch, value):
     assert refused(env.pattern, "X", "{year}-{serial}", needs="serial", year=2026, serial=1).startswith("Docket does not start: X is '")
 
 
+def key_file(path: Path, content: str, mode: int = 0o600) -> str:
+    path.write_text(content)
+    path.chmod(mode)
+    return str(path)
+
+
+def test_keys_of_backups_are_read_one_in_a_line(monkeypatch, tmp_path: Path):
+    assert env.key_file("X", outside=tmp_path) == []
+    one, two = bytes(range(32)), bytes([0xFB]) * 32
+    text = urlsafe_b64encode(two).decode()
+    monkeypatch.setenv("X", key_file(tmp_path / "key", f"{one.hex()}\n\n{text}\n{text.rstrip('=')}\n{one.hex().upper()}", 0o640))
+    assert env.key_file("X", outside=tmp_path / "backups") == [one, two, two, one]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "has no key"),
+        ("\n", "has no key"),
+        ("0" * 63, "has a line that is no key"),
+        ("0" * 66, "has a line that is no key"),
+        ("A" * 42, "has a line that is no key"),
+        (f"{'0' * 64}\nshort", "has a line that is no key"),
+        ("\u6d4b" * 43, "has a line that is no key"),
+    ],
+)
+def test_what_is_no_key_of_backups_is_refused(monkeypatch, tmp_path: Path, content, says):
+    monkeypatch.setenv("X", key_file(tmp_path / "key", content))
+    said = refused(env.key_file, "X", outside=tmp_path / "backups")
+    assert (
+        said
+        == f"Docket does not start: X names a file of no use: {tmp_path}/key {says}. A key is 32 bytes in one line: openssl rand -hex 32"
+    )
+
+
+@pytest.mark.parametrize(("place", "why"), [("none", "No such file or directory"), ("", "Is a directory")])
+def test_a_key_file_that_cannot_be_read_is_refused(monkeypatch, tmp_path: Path, place, why):
+    monkeypatch.setenv("X", str(tmp_path / place))
+    assert (
+        refused(env.key_file, "X", outside=tmp_path)
+        == f"Docket does not start: X names a file of no use: {tmp_path / place} cannot be read: {why}."
+    )
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o602, 0o644])
+def test_a_key_file_that_is_open_to_others_is_refused(monkeypatch, tmp_path: Path, mode):
+    monkeypatch.setenv("X", path := key_file(tmp_path / "key", "0" * 64, mode))
+    assert refused(env.key_file, "X", outside=tmp_path / "backups").endswith(f"every user of this machine can read. Run: chmod o= {path}")
+
+
+def test_a_key_beside_its_backups_is_refused_however_it_is_named(monkeypatch, tmp_path: Path):
+    (tmp_path / "backups").mkdir()
+    key = key_file(tmp_path / "backups" / "key", "0" * 64)
+    (tmp_path / "link").symlink_to(key)
+    for path in (key, str(tmp_path / "link"), f"{tmp_path}/other/../backups/key"):
+        (tmp_path / "other").mkdir(exist_ok=True)
+        monkeypatch.setenv("X", path)
+        assert f"X is {path}, beside the backups that it opens." in refused(env.key_file, "X", outside=tmp_path / "backups")
+
+
 def test_an_address_has_one_of_its_schemes(monkeypatch):
     assert env.address("X", ("redis",)) == ""
     monkeypatch.setenv("X", "localhost:6379")
@@ -200,6 +261,7 @@ def test_no_secret_key_no_start_for_any_process(tmp_path, command):
         ("CORS_ALLOWED_ORIGINS", "docket.test"),
         ("DOCKET_TIME_ZONE", "Mars"),
         ("LOG_LEVEL", "loud"),
+        ("DOCKET_BACKUP_KEY_FILE", "/nowhere/key"),
     ],
 )
 def test_a_bad_value_stops_the_start(tmp_path, name, value):

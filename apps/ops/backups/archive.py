@@ -2,6 +2,7 @@
 
 The seal is read before anything else: who does not know the secret key of this installation cannot make an archive that
 gets as far as the tar reader, and no flipped bit does either. Behind the end of a tar, `tar -tf` does not look.
+Where the site has a key for its backups, the tar is encrypted, and the seal is over what is then in the file.
 """
 
 import hashlib
@@ -11,7 +12,8 @@ import os
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -20,6 +22,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
+from apps.ops.backups.encryption import Decrypting, Encrypting, fingerprint, key_of
 from apps.ops.backups.errors import BackupError, BadArchive
 
 FORMAT = 1
@@ -30,11 +33,6 @@ FOLDERS = ("private", "media")  # what is below files/ in the archive
 SEAL_SIZE = 168
 _SEAL = re.compile(rb"\ndocket-backup-1 ([0-9a-f]{64}) ([0-9a-f]{16}) ([0-9a-f]{64})\n +\n", re.ASCII)
 _DATABASE = re.compile(r"database\.(sqlite3\.gz|dump)")
-
-
-def fingerprint(key: str) -> str:
-    """What tells one secret key from another, and nothing about it."""
-    return salted_hmac("docket.backup.fingerprint", "", secret=key, algorithm="sha256").hexdigest()[:16]
 
 
 def _sealed(digest: str, key: str) -> str:
@@ -73,7 +71,10 @@ class Writer:
         self.path = path
         self.parts: dict[str, dict[str, Any]] = {}
         self._file = os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b")
-        self._tar = tarfile.open(fileobj=self._file, mode="w:", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+        key = next(iter(settings.DOCKET_BACKUP_KEYS), None)
+        self.key_fingerprint = fingerprint(key) if key else ""
+        self._encrypted = Encrypting(self._file, key) if key else None
+        self._tar = tarfile.open(fileobj=self._encrypted or self._file, mode="w:", format=tarfile.PAX_FORMAT)  # noqa: SIM115
 
     def add(self, name: str, file: IO[bytes], size: int) -> None:
         """One part of exactly `size` bytes."""
@@ -87,10 +88,12 @@ class Writer:
             self.add(name, file, os.fstat(file.fileno()).st_size)
 
     def finish(self, facts: dict[str, Any]) -> str:
-        """Write the manifest and the seal, and the whole to the disk. Returns the SHA-256 of the tar."""
+        """Write the manifest and the seal, and the whole to the disk. Returns the SHA-256 of what is sealed."""
         text = json.dumps({"format": FORMAT, **facts, "parts": self.parts}, ensure_ascii=False, sort_keys=True).encode()
         self.add(MANIFEST, BytesIO(text), len(text))
         self._tar.close()
+        if self._encrypted:
+            self._encrypted.finish()
         self._file.flush()
         self._file.seek(0)
         digest = hashlib.sha256()
@@ -117,7 +120,11 @@ class Archive:
     path: Path
     sha256: str
     manifest: dict[str, Any]
-    names: tuple[str, ...] = field(repr=False)
+    places: dict[str, tuple[int, int]] = field(repr=False)
+    """Of each part but the manifest: where in the tar it begins, and its size."""
+    key_fingerprint: str
+    """Of the backup key that opens it; empty where it is not encrypted."""
+    keys: Sequence[bytes] = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -126,24 +133,23 @@ class Archive:
     @property
     def database(self) -> str:
         """The name of the part that is the database."""
-        return next(name for name in self.names if _DATABASE.fullmatch(name))
+        return next(name for name in self.places if _DATABASE.fullmatch(name))
 
     def files(self, folder: str) -> list[str]:
         """The names of the uploaded files of one of FOLDERS, as they are in the archive."""
-        return [name for name in self.names if name.startswith(f"files/{folder}/")]
+        return [name for name in self.places if name.startswith(f"files/{folder}/")]
 
     def extract(self, name: str, target: Path) -> None:
         """Write one part to `target`, which must not exist, and see that it is what the manifest says."""
-        with self._part(name) as file, _new(target) as out:
-            for piece in blocks(file):
-                out.write(piece)
+        with self._opened() as tar:
+            self._extract(tar, name, target)
 
     def unzip(self, name: str, target: Path) -> None:
         """The same for a part that is compressed: it grows to the size that the manifest says, and not a byte further."""
         size, sha256 = self.manifest["database"]["size"], self.manifest["database"]["sha256"]
         inflate, total, found = zlib.decompressobj(31), 0, hashlib.sha256()
-        with self._part(name) as file, _new(target) as out:
-            for piece in blocks(file):
+        with self._opened() as tar, _new(target) as out:
+            for piece in self._pieces(tar, name):
                 while piece:
                     try:
                         plain = inflate.decompress(piece, BLOCK)
@@ -164,55 +170,67 @@ class Archive:
         """Write the uploaded files of `folder` below `target`, readable by this user only. Says how many."""
         target.mkdir(mode=0o700)
         names = self.files(folder)
-        for name in names:
-            place = target / PurePosixPath(name).relative_to(f"files/{folder}")
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.extract(name, place)
+        with self._opened() as tar:
+            for name in names:
+                place = target / PurePosixPath(name).relative_to(f"files/{folder}")
+                place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._extract(tar, name, place)
         return len(names)
 
-    def _part(self, name: str) -> "_Part":
-        return _Part(self, name)
+    @contextmanager
+    def _opened(self) -> Iterator[IO[bytes]]:
+        with self.path.open("rb") as file:
+            yield _tar_in(file, self.keys)
 
+    def _extract(self, tar: IO[bytes], name: str, target: Path) -> None:
+        with _new(target) as out:
+            for piece in self._pieces(tar, name):
+                out.write(piece)
 
-class _Part:
-    """One part while it is read; at its end the sum must be right."""
-
-    def __init__(self, archive: Archive, name: str) -> None:
-        self.archive, self.name = archive, name
-
-    def __enter__(self) -> Summed:
-        self.tar = tarfile.open(self.archive.path, "r:")
-        self.summed = Summed(self.tar.extractfile(self.name))
-        return self.summed
-
-    def __exit__(self, kind: Any, *_: Any) -> None:
-        self.tar.close()
-        if kind is None and self.summed.sum.hexdigest() != self.archive.manifest["parts"][self.name]["sha256"]:
-            raise BadArchive(f"{self.name} in {self.archive.path.name} is not what its manifest says.")
+    def _pieces(self, tar: IO[bytes], name: str) -> Iterator[bytes]:
+        """One part; at its end the sum must be right."""
+        begin, size = self.places[name]
+        tar.seek(begin)
+        part = Summed(tar)
+        yield from blocks(part, size)
+        if part.sum.hexdigest() != self.manifest["parts"][name]["sha256"]:
+            raise BadArchive(f"{name} in {self.path.name} is not what its manifest says.")
 
 
 def _new(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
 
 
-def open_archive(path: Path, *, any_key: bool = False) -> Archive:
+def _tar_in(file: IO[bytes], keys: Sequence[bytes]) -> IO[bytes]:
+    """What is sealed in the file, decrypted where it is encrypted. Raises BadArchive where none of `keys` opens it."""
+    return Decrypting(file, _sealed_size(file), keys) if key_of(file) else file
+
+
+def _sealed_size(file: IO[bytes]) -> int:
+    return os.fstat(file.fileno()).st_size - SEAL_SIZE
+
+
+def open_archive(path: Path, *, any_key: bool = False, keys: Sequence[bytes] = ()) -> Archive:
     """Read the seal, then the shape, then the manifest. Raises BadArchive at the first thing that is not right.
 
     With `any_key` the archive of another secret key is taken, too: then the seal shows damage, and no longer who made it.
+    An encrypted one opens with a key of the site's own or of `keys`.
     """
+    keys = (*settings.DOCKET_BACKUP_KEYS, *keys)
     try:
         with path.open("rb") as file:
             sha256 = _check_seal(path, file, any_key=any_key)
-            file.seek(0)
-            with tarfile.open(fileobj=file, mode="r:") as tar:
-                return Archive(path, sha256, *_read(path, tar))
+            inside = _tar_in(file, keys)
+            inside.seek(0)
+            with tarfile.open(fileobj=inside, mode="r:") as tar:
+                return Archive(path, sha256, *_read(path, tar), key_of(file), keys)
     except (OSError, tarfile.TarError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not a tar archive"
         raise BadArchive(f"{path} cannot be read: {reason}.") from error
 
 
 def _check_seal(path: Path, file: IO[bytes], *, any_key: bool) -> str:
-    body = os.fstat(file.fileno()).st_size - SEAL_SIZE
+    body = _sealed_size(file)
     file.seek(max(body, 0))
     seal = _SEAL.fullmatch(file.read(SEAL_SIZE))
     if body <= 0 or seal is None:
@@ -237,13 +255,13 @@ def _check_seal(path: Path, file: IO[bytes], *, any_key: bool) -> str:
     return said
 
 
-def _read(path: Path, tar: tarfile.TarFile) -> tuple[dict[str, Any], tuple[str, ...]]:
-    sizes: dict[str, int] = {}
+def _read(path: Path, tar: tarfile.TarFile) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
+    places: dict[str, tuple[int, int]] = {}
     for head in tar:
-        if not head.isreg() or head.name in sizes or not _is_sane(head.name):
+        if not head.isreg() or head.name in places or not _is_sane(head.name):
             raise BadArchive(f"{path} has a part {head.name[:80]!r}, which no backup of Docket has.")
-        sizes[head.name] = head.size
-    if list(sizes)[-1:] != [MANIFEST] or sizes[MANIFEST] > LARGEST_MANIFEST:
+        places[head.name] = (head.offset_data, head.size)
+    if list(places)[-1:] != [MANIFEST] or places.pop(MANIFEST)[1] > LARGEST_MANIFEST:
         raise BadArchive(f"{path} has no manifest.")
     try:
         manifest = json.loads(tar.extractfile(MANIFEST).read())
@@ -253,10 +271,10 @@ def _read(path: Path, tar: tarfile.TarFile) -> tuple[dict[str, Any], tuple[str, 
         _shaped(manifest)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadArchive(f"{path} has a manifest that cannot be read.") from error
-    names = tuple(name for name in sizes if name != MANIFEST)
-    if parts != {name: sizes[name] for name in names} or sum(1 for name in names if _DATABASE.fullmatch(name)) != 1:
+    sizes = {name: size for name, (_begin, size) in places.items()}
+    if parts != sizes or sum(1 for name in sizes if _DATABASE.fullmatch(name)) != 1:
         raise BadArchive(f"{path} does not have the parts that its manifest names.")
-    return manifest, names
+    return manifest, places
 
 
 def _is_sane(name: str) -> bool:

@@ -109,7 +109,7 @@ def _write(row: Backup, place: Path) -> None:
                     with suppress(FileNotFoundError):  # thrown away since it was listed
                         writer.add_path(f"files/{kind}/{path.relative_to(root).as_posix()}", path)
             head = {"name": row.name, "taken_at": row.started_at.isoformat(), "version": settings.DOCKET_VERSION, "host": row.host}
-            row.sha256 = writer.finish(head | dump.manifest)
+            row.sha256, row.key_fingerprint = writer.finish(head | dump.manifest), writer.key_fingerprint
         except BaseException:
             writer.discard()
             raise
@@ -189,6 +189,7 @@ def adopt(archive: Archive, path: Path) -> Backup:
     values = {
         "started_at": datetime.fromisoformat(said["taken_at"]), "host": said.get("host", ""), "size": path.stat().st_size,
         "sha256": archive.sha256, "release": said["version"], "rows": sum(said["counts"].values()), "events": said["totals"]["events"],
+        "key_fingerprint": archive.key_fingerprint,
     }  # fmt: skip
     row, _new = Backup.objects.get_or_create(name=archive.name, defaults=values)
     if row.made_at is None:

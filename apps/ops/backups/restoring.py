@@ -4,6 +4,7 @@ import logging
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +34,9 @@ class Restored:
     seconds: float
 
 
-def check(path: Path, *, any_key: bool = False) -> Archive:
+def check(path: Path, *, any_key: bool = False, keys: Sequence[bytes] = ()) -> Archive:
     """An archive that this code can bring to life here. Reads only. Raises BadArchive."""
-    archive = open_archive(path, any_key=any_key)
+    archive = open_archive(path, any_key=any_key, keys=keys)
     vendor, ours = archive.manifest["vendor"], present().vendor
     if vendor != ours:
         raise BadArchive(f"{path} is a backup of {vendor}, and this installation uses {ours}. Set DATABASE_URL to such a database.")
@@ -47,12 +48,12 @@ def check(path: Path, *, any_key: bool = False) -> Archive:
     return archive
 
 
-def drill(path: Path) -> Restored:
+def drill(path: Path, *, keys: Sequence[bytes] = ()) -> Restored:
     """Rehearse the whole restore beside what is there, which stays as it is, and write down that it went well."""
     begun = time.monotonic()
     with alone() as place:
         try:
-            archive = check(path)
+            archive = check(path, keys=keys)
             rehearse(archive, place)
         except TROUBLE as error:
             raise BackupError(sentence(error)) from error

@@ -18,4 +18,6 @@ class Command(BaseCommand):
                 row = make_backup()
         except BackupError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{path_of(row.name)}: {row.size} bytes, {row.rows} rows, {row.events} events. {self.style.SUCCESS('Proved.')}")
+        key = f", encrypted under the key {row.key_fingerprint}" if row.key_fingerprint else ""
+        said = f"{path_of(row.name)}: {row.size} bytes, {row.rows} rows, {row.events} events{key}."
+        self.stdout.write(f"{said} {self.style.SUCCESS('Proved.')}")

@@ -11,6 +11,7 @@ from apps.core.context import signed
 from apps.ops.backups.archive import Archive
 from apps.ops.backups.databases import present
 from apps.ops.backups.errors import BackupError
+from apps.ops.backups.keys import read_keys
 from apps.ops.backups.restoring import Restored, check, drill, newest, restore, settle
 
 WORD = "restore"
@@ -27,15 +28,17 @@ class Command(BaseCommand):
         parser.add_argument("--drill", action="store_true", help="rehearse it beside what is there, and change nothing")
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument("--other-key", action="store_true", help="take an archive of a DJANGO_SECRET_KEY that is lost")
+        parser.add_argument("--key-file", type=Path, help="open it with a key of this file, too, as DOCKET_BACKUP_KEY_FILE holds them")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             with signed(source="command"):
+                keys = read_keys(options["key_file"]) if options["key_file"] else []
                 path = newest() if options["archive"] == "latest" else Path(options["archive"])
                 if options["drill"]:
-                    self._say(drill(path), "could be restored")
+                    self._say(drill(path, keys=keys), "could be restored")
                     return
-                archive = check(path, any_key=options["other_key"])
+                archive = check(path, any_key=options["other_key"], keys=keys)
                 if not options["yes"]:
                     self._ask(archive)
                 restored = restore(archive)
