@@ -298,9 +298,13 @@ class Scanner(FastHttpUser):
         self.session = said["token"]
 
     def ask(self, method: str, path: str, name: str, token: str = "", body: Any = None) -> Any:
-        """One request of the API; what it said, or nothing where it failed."""
+        """One request of the API; what it said, or nothing where it failed or was refused."""
         headers = {"Authorization": f"Token {token or self.session}", "Accept": "application/json"}
         with self.client.request(method, path, name=name, headers=headers, json=body, catch_response=True) as answer:
+            if answer.status_code == 409:  # somebody was faster, or the order is on hold: the sentence says so, and that is an answer
+                answer.request_meta["name"] = f"{name} (refused)"
+                answer.success()
+                return None
             if answer.status_code != 200:
                 answer.failure(f"{answer.status_code}: {(answer.text or '')[:200]}")
                 return None
@@ -323,7 +327,10 @@ class Scanner(FastHttpUser):
         said = self.ask("POST", path, name, body=body | {"device_time": datetime.now(UTC).isoformat()})
         if said is None:
             return
-        for one in said.get("results", [said]):
+        results = said.get("results", [said])
+        told = {one["task"]["id"]: one["task"] for one in results if one.get("task")}
+        self.waiting = [row | told.get(row["id"], {}) for row in self.waiting]
+        for one in results:
             what = {"request_type": "POST", "response_time": 0, "response_length": 0, "exception": None}
             if one["result"] == "duplicate":
                 events.request.fire(**what | {"name": name, "exception": ValueError("a new scan was taken for an old one")})

@@ -214,6 +214,8 @@ class Postgresql:
                     "pg_restore", "--no-owner", "--no-acl", "--exit-on-error", "--single-transaction", f"--dbname={scratch}", str(path)
                 )
                 path.unlink()
+                with clone.cursor() as cursor:
+                    cursor.execute("ANALYZE")  # a dump has no statistics: without, what is asked next may take hours instead of seconds
                 yield Copy(clone, scratch)
             finally:
                 clone.close()
