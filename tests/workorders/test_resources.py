@@ -8,7 +8,17 @@ from apps.imports.models import ImportState
 from apps.imports.services import apply_import, plan_import, totals
 from apps.workorders.models import WorkOrder
 from apps.workorders.states import Priority
-from tests.imports.samples import errors, make_reference_people_and_processes, options, sample, workbook
+from tests.imports.samples import (
+    MESSY_ERRORS,
+    MESSY_NOTES,
+    MESSY_ORDERS,
+    MESSY_READ,
+    errors,
+    make_reference_people_and_processes,
+    options,
+    sample,
+    workbook,
+)
 
 pytestmark = pytest.mark.django_db
 HEADER = ["External no.", "Customer", "Product code", "Quantity", "Due date", "Priority", "Printing", "Colours", "Notes"]
@@ -36,39 +46,10 @@ def remarks(run, level):
 def test_every_row_of_the_messy_file_comes_out_as_expected(catalogue, supervisor):
     run = plan(sample("orders-messy.xlsx"), supervisor)
     assert run.state == ImportState.FAULTY
-    formula = "The cell holds %s, but not its result. Open the file in a spreadsheet, save it, and upload it again."
-    assert errors(run) == [
-        (8, "Product code", "CARTONN is no known product code: did you mean CARTON?"),
-        (9, "Quantity", "-200 is not above 0. Write a number from 1 to 100000000."),
-        (12, "Priority", "特急 is no known priority: did you mean 紧急? Expected: low, normal, high, urgent."),
-        (14, "Due date", "2025-01-01 is before the order date 2026-11-21. Write a later day, or correct the order date."),
-        (15, "Product code", "The product code is blank. 包装盒 has the code CARTON: did you mean that?"),
-        (16, "Quantity", formula % "=1000*3"),
-        (17, "Customer", "不存在的客户 is no known customer."),
-        (18, "Notes", formula % '=HYPERLINK("http://example.invalid","click")'),
-        (19, "Quantity", "0 is not above 0. Write a number from 1 to 100000000."),
-        (20, "Product code", "CARDS stands in row 4 of the same order already. Delete one of the two, or add the quantities."),
-        (25, "Quantity", "99999999999 is too large. Write a number from 1 to 100000000."),
-    ]
-    assert remarks(run, "read") == [
-        (5, "Quantity", "1，500 is read as 1500."),
-        (7, "Due date", "12月18日 is read as 2026-12-18."),
-        (11, "Quantity", "２０００ is read as 2000."),
-        (22, "Quantity", "1.5万 is read as 15000."),
-    ]
-    assert remarks(run, "note") == [
-        (None, "", "The header is in row 3; what stands above it was left out."),
-        (None, "", "Blank rows left out: 2."),
-        (30, "", "The row of totals was left out."),
-    ]
-    assert [(entry["row"], entry["label"]) for entry in run.plan] == [
-        (10, "PO-26103 · 绿野食品"),
-        (11, "PO-26104 · 南洋茶业"),
-        (22, "PO-26112 · 启明教育"),
-        (24, "PO-26113 · 启明教育"),
-        (28, "PO-26115 · 海川医药"),
-        (29, "PO-26116 · 绿野食品"),
-    ]
+    assert errors(run) == MESSY_ERRORS
+    assert remarks(run, "read") == MESSY_READ
+    assert remarks(run, "note") == MESSY_NOTES
+    assert [(entry["row"], entry["label"]) for entry in run.plan] == MESSY_ORDERS
 
 
 @pytest.mark.parametrize(
