@@ -10,7 +10,18 @@ from apps.accounts.roles import Role
 from apps.catalog.models import Customer, Process, Product, Route, Tool, ToolKind
 from apps.catalog.services import remove, save_customer, save_product, save_tool
 from apps.core.context import signature
-from apps.core.reading import is_blank, label_words, plain, read_choice, read_codes, read_quantity, read_text, read_unit, unknown
+from apps.core.reading import (
+    is_blank,
+    label_words,
+    plain,
+    read_choice,
+    read_codes,
+    read_known,
+    read_quantity,
+    read_text,
+    read_unit,
+    unknown,
+)
 from apps.imports.base import Column
 from apps.imports.keyed import KeyedResource, values_of
 from apps.imports.models import ImportRow
@@ -152,10 +163,7 @@ def _kind(_resource: Any, value: Any) -> ToolKind:
 
 
 def _owner(resource: "ToolResource", value: Any) -> Customer:
-    found = resource.customers.get(plain(value).casefold())
-    if found is None:
-        raise unknown(value, _("customer"), [customer.name for customer in resource.customers.values()])
-    return found
+    return read_known(value, resource.customers, _("customer"), called="name")
 
 
 def _products(resource: "ToolResource", value: Any) -> list[str]:

@@ -67,6 +67,14 @@ def unknown(value: Any, what: str, known: Iterable[str], *, field: str = "") -> 
     return InvalidInput(message, code="unknown", field=field, nearest=guess)
 
 
+def read_known(value: Any, known: Mapping[str, Any], what: str, *, called: str = "code") -> Any:
+    """What a cell names, of `known` by their names without capitals. Raises InvalidInput with the nearest, by its attribute `called`."""
+    found = known.get(plain(value).casefold())
+    if found is None:
+        raise unknown(value, what, [getattr(one, called) for one in known.values()])
+    return found
+
+
 def read_text(value: Any, most: int | None = None) -> str:
     """Text as it is, stripped; a whole float without `.0`. The quote that an export put before a formula's sign is taken off."""
     if isinstance(value, dt.datetime | dt.date):

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 from apps.accounts.models import Department
 from apps.catalog.models import Process
 from apps.core.errors import InvalidInput
-from apps.core.reading import label_words, plain, read_choice, read_quantity, shown, unknown
+from apps.core.reading import label_words, plain, read_choice, read_known, read_quantity, shown
 from apps.dispatch.models import DispatchRule, Strategy
 from apps.dispatch.services import remove_rule, save_rule
 from apps.imports.base import Column
@@ -22,17 +22,11 @@ STRATEGIES = {
 
 
 def _process(resource: "RuleResource", value: Any) -> Process:
-    found = resource.processes.get(plain(value).casefold())
-    if found is None:
-        raise unknown(value, _("process code"), [one.code for one in resource.processes.values()])
-    return found
+    return read_known(value, resource.processes, _("process code"))
 
 
 def _department(resource: "RuleResource", value: Any) -> Department:
-    found = resource.departments.get(plain(value).casefold())
-    if found is None:
-        raise unknown(value, _("department"), [one.code for one in resource.departments.values()])
-    return found
+    return read_known(value, resource.departments, _("department"))
 
 
 def _priority(_resource: Any, value: Any) -> int:

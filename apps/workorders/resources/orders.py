@@ -28,11 +28,11 @@ from apps.core.reading import (
     read_choice,
     read_colours,
     read_date,
+    read_known,
     read_quantity,
     read_text,
     read_unit,
     shown,
-    unknown,
 )
 from apps.core.units import Unit
 from apps.imports.base import Column, OptionsForm, Outcome, Planned, ServiceResource
@@ -114,17 +114,11 @@ class OrderRow:
 
 
 def _customer(resource: "OrderResource", value: Any) -> Customer:
-    found = resource.customers.get(plain(value).casefold())
-    if found is None:
-        raise unknown(value, _("customer"), [customer.name for customer in resource.customers.values()])
-    return found
+    return read_known(value, resource.customers, _("customer"), called="name")
 
 
 def _product(resource: "OrderResource", value: Any) -> Product:
-    found = resource.products.get(plain(value).casefold())
-    if found is None:
-        raise unknown(value, _("product code"), [product.code for product in resource.products.values()])
-    return found
+    return read_known(value, resource.products, _("product code"))
 
 
 def _text(model: Any, field: str) -> Callable[[Any, Any], str]:

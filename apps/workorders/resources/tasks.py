@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import Department, User
 from apps.core.errors import InvalidInput, RuleError
-from apps.core.reading import is_blank, label_words, plain, read_quantity, read_text, shown, unknown
+from apps.core.reading import is_blank, label_words, plain, read_known, read_quantity, read_text, shown, unknown
 from apps.imports.base import Column
 from apps.imports.keyed import KeyedResource
 from apps.imports.models import ImportRow
@@ -40,10 +40,7 @@ def _person(resource: "TaskResource", value: Any) -> User:
 
 
 def _department(resource: "TaskResource", value: Any) -> Department:
-    found = resource.departments.get(plain(value).casefold())
-    if found is None:
-        raise unknown(value, _("department"), [one.code for one in resource.departments.values()])
-    return found
+    return read_known(value, resource.departments, _("department"))
 
 
 def _total(_resource: Any, value: Any) -> int:
