@@ -282,3 +282,15 @@ def test_a_browser_is_told_in_few_words():
     assert [browser_of(agent) for agent in (chrome, f"{chrome} Edg/120.0", FIREFOX, "curl/8", "", "<script>" * 999)] == [
         "Chrome · Windows", "Edge · Windows", "Firefox · Linux", "?", "?", "?",
     ]  # fmt: skip
+
+
+def test_a_password_kept_with_djangos_numbers_is_kept_anew_at_the_next_sign_in(salesperson, settings):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+    salesperson.set_password(PASSWORD)
+    salesperson.save()
+    assert "$m=102400,t=2,p=8$" in salesperson.password
+    settings.PASSWORD_HASHERS = ["apps.accounts.hashing.Argon2"]
+    assert is_in(sign_in(salesperson))
+    salesperson.refresh_from_db()
+    assert salesperson.password.startswith("argon2$argon2id$v=19$m=47104,t=1,p=1$")
+    assert is_in(sign_in(salesperson))

@@ -30,7 +30,7 @@ SENDS = int(os.environ.get("DOCKET_FAULT_SENDS", "1000"))
 @pytest.fixture
 def server(tmp_path: Path, transactional_db: None) -> Iterator[Server]:
     # The server knows the hashers of production only.
-    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.Argon2PasswordHasher"]):
+    with override_settings(PASSWORD_HASHERS=["apps.accounts.hashing.Argon2"]):
         one = Server(tmp_path)
         yield one
         one.end()

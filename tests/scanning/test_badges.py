@@ -90,7 +90,7 @@ def test_a_badge_has_a_code_and_a_pin_that_is_kept_as_a_hash(operator, administr
 
 
 def test_pins_are_hashed_with_argon2(operator, administrator, settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+    settings.PASSWORD_HASHERS = ["apps.accounts.hashing.Argon2"]
     devices.issue_badge(operator, by=administrator, pin=PIN)
     assert Badge.objects.get().pin.startswith("argon2$")
 
