@@ -149,6 +149,7 @@ class WorkOrder(Versioned):
             models.Index(fields=["status", "due_date"], name="order_by_status_and_due"),
             models.Index(fields=["maker", "-id"], name="order_of_maker"),
             models.Index(fields=["customer", "-id"], name="order_of_customer"),
+            models.Index(fields=["external_number"], name="order_by_external_number"),
         ]
 
     def __str__(self) -> str:

@@ -2,12 +2,14 @@
 
 import csv
 import datetime as dt
+import gc
 import io
 import re
 from itertools import groupby
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.urls import reverse
 
 from apps.imports import admin, services, staging, working
@@ -287,3 +289,29 @@ def test_the_page_of_a_run_shows_so_many_remarks_and_counts_them_all(shop, super
     page = client_of(supervisor).get(reverse("admin:imports_importrun_change", args=[run.pk])).content.decode()
     assert page.count("No due date: add one before the order is submitted.") == 3
     assert re.search(r'Warnings <span class="docket-label docket-warning">9</span>', page)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the planner of PostgreSQL reads a small table whole, and is right")
+def test_nothing_is_looked_for_among_all_orders_or_all_rows(shop, supervisor):
+    run = taken_in(supervisor, 30)
+    with count_queries() as counted:
+        working.work(run.pk)
+        run.refresh_from_db()
+        services.apply_import(run, by=supervisor)
+    asked = {"import_row_by_unit": '"unit" IN (', "order_by_external_number": '"external_number" IN ('}
+    for index, condition in asked.items():
+        found = [sql for sql in counted if sql.startswith("SELECT") and condition in sql]
+        assert found
+        for sql in found:
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+                assert index in " ".join(row[-1] for row in cursor.fetchall()), sql
+
+
+def test_garbage_is_looked_for_between_the_transactions_only(shop, supervisor):
+    run, seen = taken_in(supervisor, 3), []
+    working.work(run.pk, told=lambda _run: seen.append(gc.isenabled()))
+    assert seen == [True]
+    with staging.uncollected():
+        assert not gc.isenabled()
+    assert gc.isenabled()
