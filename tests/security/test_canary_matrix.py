@@ -83,6 +83,7 @@ EXPECTED: list[tuple[str, set[int], set[int]]] = [
     (r"admin:\w+_export", READ, {403, 405}),
     (r"admin:\w+_change|admin:\w+_delete", READ, WRITE),
     (r"admin:\w+_history|admin:\w+_simple_history", {200, 403, 404}, {403, 404, 405}),
+    (r"admin:workorders_task_loads", {200, 403}, {403, 405}),
     (r"admin:\w+_why", READ, {200, 403, 405}),
     (r"admin:\w+_verb_\w+", READ, WRITE),
     (r"admin:\w+_password_change", {200, 302, 403, 404}, {200, 302, 403, 404}),

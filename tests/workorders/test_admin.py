@@ -506,3 +506,28 @@ def test_every_page_opens_in_chinese_for_everybody_who_sees_it(shop, everybody, 
         client.cookies["django_language"] = "zh-hans"
         for url in urls:
             assert client.get(url).status_code in (200, 403, 404), (user, url)
+
+
+def test_a_lead_opens_the_open_work_of_his_departments(shop, supervisor):
+    shop.started(shop.ready_to_print(shop.approved("leaflet")), by="operator")
+    client = client_of(supervisor)
+    assert f'hx-get="{TASKS}loads/"' in client.get(TASKS).content.decode()
+    with count_queries(most=8):
+        loads = client.get(f"{TASKS}loads/")
+    printing, mine = shop.departments["printing"], Task.objects.visible_to(supervisor).open()
+    rows = {row["name"]: row for row in loads.context["load_departments"]}
+    assert sum(row["count"] for row in rows.values()) == mine.count() > 1
+    assert rows[str(printing)]["count"] == mine.filter(department=printing).count()
+    assert rows[str(printing)]["minutes"] == int(
+        mine.filter(department=printing).order_by().aggregate(sum=Task.objects.open_minutes())["sum"]
+    )
+    (one,) = loads.context["load_operators"]
+    assert (one["name"], one["count"], one["percent"]) == (str(shop.people["operator"]), 1, 100)
+    assert f'href="{TASKS}?open=yes&amp;operator__id__exact={shop.people["operator"].pk}"' in loads.content.decode()
+
+
+def test_who_leads_nobody_has_no_loads(shop, operator):
+    client = client_of(operator)
+    assert "loads/" not in client.get(TASKS).content.decode()
+    assert client.get(f"{TASKS}loads/").status_code == 403
+    assert client_of(shop.people["supervisor"]).post(f"{TASKS}loads/").status_code == 405

@@ -1,19 +1,23 @@
 """Tasks: the supervisor's board, and the page of one task that an operator works with on a phone."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
 from django.utils.formats import number_format
 from django.utils.html import format_html
-from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter
 
 from apps.accounts.access import access_of
+from apps.accounts.models import Department, User
 from apps.accounts.roles import Role
 from apps.core.admin import BulkVerb, DialogForm, OptionalReasonForm, ReasonForm, ScopedFilter, Verb, VerbsOnlyAdmin
 from apps.core.lists import LongList
@@ -215,41 +219,43 @@ class TaskAdmin(LongList, Exportable, WhyMixin, VerbsOnlyAdmin):
         return links
 
     def changelist_view(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
-        loads = self._loads(request.user) if leads_somebody(request.user) and self.has_view_permission(request) else {}
-        return super().changelist_view(request, loads | (extra_context or {}))
+        return super().changelist_view(request, {"has_loads": self._sees_loads(request)} | (extra_context or {}))
+
+    def _sees_loads(self, request: HttpRequest) -> bool:
+        return leads_somebody(request.user) and self.has_view_permission(request)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [path("loads/", self.admin_site.admin_view(self.loads_view), name="workorders_task_loads"), *super().get_urls()]
+
+    def loads_view(self, request: HttpRequest) -> HttpResponse:
+        """The panel above the list, asked for when somebody opens it: it goes through all open tasks in sight."""
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        if not self._sees_loads(request):
+            raise PermissionDenied
+        return render(request, "docket/tasks/loads.html", self._loads(request.user))
 
     def _loads(self, user: Any) -> dict[str, Any]:
-        """Open work in minutes by department and by operator, of the tasks in sight. Two queries."""
-        address = reverse("admin:workorders_task_changelist")
-        tasks = self.model.objects.visible_to(user).open().order_by()
-        named = "department__name_zh" if (get_language() or "").startswith("zh") else "department__name"
-        places = tasks.values("department", "department__name", "department__name_zh").annotate(
-            minutes=self.model.objects.open_minutes(), count=Count("pk")
-        )
-        people = (
-            tasks.exclude(operator=None)
-            .values("operator", "operator__name", "operator__username")
-            .annotate(minutes=self.model.objects.open_minutes(), count=Count("pk"))
-        )
-        departments = [
-            {
-                "name": row[named] or row["department__name"] or _("no department"),
-                "minutes": int(row["minutes"] or 0),
-                "count": row["count"],
-                "url": f"{address}?open=yes&department={row['department']}" if row["department"] else f"{address}?undispatched=yes",
-            }
-            for row in places
-        ]
-        operators = [
-            {
-                "name": row["operator__name"] or row["operator__username"],
-                "minutes": int(row["minutes"] or 0),
-                "count": row["count"],
-                "url": f"{address}?open=yes&operator__id__exact={row['operator']}",
-            }
-            for row in people
-        ]
-        return {"load_departments": _heaviest(departments), "load_operators": _heaviest(operators)}
+        """Open work in minutes by department and by operator, of the tasks in sight. Three queries, which go through the tasks once."""
+        tasks, minutes = self.model.objects.visible_to(user).open().order_by(), self.model.objects.open_minutes()
+        places, people = defaultdict(lambda: [0, 0]), defaultdict(lambda: [0, 0])
+        for row in tasks.values("department", "operator").annotate(minutes=minutes, count=Count("pk")):
+            for load in (places[row["department"]], people[row["operator"]]):
+                load[0] += row["minutes"] or 0
+                load[1] += row["count"]
+        departments, operators = Department.objects.in_bulk(places), User.objects.in_bulk(people)
+        address = f"{reverse('admin:workorders_task_changelist')}?"
+        return {
+            "load_departments": _heaviest(
+                (str(departments[pk]), load, f"{address}open=yes&department={pk}")
+                if pk
+                else (_("no department"), load, f"{address}undispatched=yes")
+                for pk, load in places.items()
+            ),
+            "load_operators": _heaviest(
+                (str(operators[pk]), load, f"{address}open=yes&operator__id__exact={pk}") for pk, load in people.items() if pk
+            ),
+        }
 
     @admin.display(description=gettext_lazy("task"), ordering="order__number")
     def task(self, task: Task) -> str:
@@ -322,8 +328,9 @@ def _grouped(number: int) -> str:
     return number_format(number, force_grouping=True)
 
 
-def _heaviest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _heaviest(loads: Iterable[tuple[str, Sequence[Any], str]]) -> list[dict[str, Any]]:
     """The rows with most minutes first, each with its share of the heaviest in percent."""
+    rows = [{"name": name, "minutes": int(minutes), "count": count, "url": url} for name, (minutes, count), url in loads]
     rows = sorted(rows, key=lambda row: -row["minutes"])[:LOADS]
     most = rows[0]["minutes"] if rows else 0
     return [row | {"percent": round(100 * row["minutes"] / most) if most else 0} for row in rows]
