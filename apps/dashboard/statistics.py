@@ -74,7 +74,7 @@ def department_workload(user: Any) -> list[dict[str, Any]]:
         {
             "department": {"id": pk, "code": names[pk].code, "name": names[pk].label} if pk else None,
             **{name: row[name] for name in ("pending", "assigned", "in_progress", "paused", "open", "late", "planned", "good")},
-            "open_minutes": max(int(row["minutes"] or 0), 0),
+            "open_minutes": int(row["minutes"] or 0),
         }
         for pk, row in sorted(by_department.items(), key=lambda pair: (-pair[1]["open"], pair[0] or 0))
     ]

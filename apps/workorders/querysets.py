@@ -6,6 +6,7 @@ from typing import Any, Self
 from django.db.models import (
     Aggregate,
     BooleanField,
+    Case,
     CharField,
     Count,
     Exists,
@@ -18,8 +19,9 @@ from django.db.models import (
     Subquery,
     Sum,
     Value,
+    When,
 )
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from apps.accounts.access import Access, access_of
@@ -276,8 +278,9 @@ class TaskQuerySet(ScopedQuerySet):
 
     def open_minutes(self) -> Any:
         """Sum over these tasks of what is left of each, in minutes: set-up, unless begun, and run time."""
-        left = F("planned") - F("good")
-        return Sum(F("step__process__setup_minutes") + left * F("step__process__minutes_per_1000") / 1000)
+        set_up = Case(When(started_at=None, then="step__process__setup_minutes"), default=0)
+        left = Greatest(F("planned") - F("good"), 0)
+        return Sum(set_up + left * F("step__process__minutes_per_1000") / 1000)
 
 
 class WorkEventQuerySet(ScopedQuerySet):
