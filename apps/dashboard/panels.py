@@ -21,6 +21,7 @@ from apps.dashboard.navigation import INBOX, LATE, LATE_TASKS, MY_QUEUE, MY_TASK
 from apps.imports.models import ImportRun
 from apps.notices.models import Notice
 from apps.scanning.models import Scan
+from apps.workorders.loads import Load, loads
 from apps.workorders.models import ReasonCode, Task, WorkOrder
 from apps.workorders.moves import task_moves
 from apps.workorders.states import OrderStatus, Priority, TaskStatus
@@ -341,7 +342,7 @@ def load(user: Any, access: Access) -> Panel | None:
     """Open work by department and by person."""
     if not (access.leads or access.sees_all) or not may_open(user, Task):
         return None
-    departments, people = figures.loads(user)
+    departments, people = loads(user)
     groups = [
         (_("By department"), [_loaded(one, {"department": one.pk} if one.pk else UNDISPATCHED) for one in departments[:MOST]]),
         (_("By person"), [_loaded(one, {"operator__id__exact": one.pk}) for one in people[:MOST]]),
@@ -352,7 +353,7 @@ def load(user: Any, access: Access) -> Panel | None:
     return Panel("load", _("Load"), "bar_chart", rows, empty, list_of(Task, open="yes"), wide=False, groups=groups)
 
 
-def _loaded(one: figures.Load, filters: dict[str, Any]) -> Row:
+def _loaded(one: Load, filters: dict[str, Any]) -> Row:
     hours = number_format(one.minutes / 60, 1, force_grouping=True)
     detail = ngettext("%(count)s open task", "%(count)s open tasks", one.tasks) % {"count": one.tasks}
     url = list_of(Task, open="yes", **filters)

@@ -15,6 +15,7 @@ from apps.notices.models import Notice
 from apps.notices.services import notify
 from apps.scanning.codes import Kind, encode
 from apps.scanning.services.scans import record_scan
+from apps.workorders.loads import loads
 from apps.workorders.models import Task, WorkOrder
 from apps.workorders.services import hold_order, pause_task, reject_order, revise_order
 from apps.workorders.states import OrderStatus
@@ -146,12 +147,12 @@ def test_blocked_agrees_with_the_readiness_of_the_step(shop: Shop, planner: User
 
 def test_the_load_adds_up(shop: Shop, supervisor: User, planner: User, prepress_lead: User) -> None:
     shop.approved()
-    departments, _people = figures.loads(planner)
+    departments, _people = loads(planner)
     total = Task.objects.open().aggregate(minutes=Task.objects.open_minutes())["minutes"]
     assert sum(one.minutes for one in departments) == pytest.approx(total, abs=len(departments))
     assert departments[0].share == 100
-    assert [one.label for one in figures.loads(prepress_lead)[0]] == ["design"]
-    assert "design" not in [one.label for one in figures.loads(supervisor)[0]]
+    assert [one.label for one in loads(prepress_lead)[0]] == ["design"]
+    assert "design" not in [one.label for one in loads(supervisor)[0]]
 
 
 def test_recent_edits_are_the_users_own_each_thing_once(shop: Shop, maker: User, other_maker: User) -> None:

@@ -516,12 +516,12 @@ def test_a_lead_opens_the_open_work_of_his_departments(shop, supervisor):
     with count_queries(most=8):
         loads = client.get(f"{TASKS}loads/")
     printing, mine = shop.departments["printing"], Task.objects.visible_to(supervisor).open()
-    rows = {row["name"]: row for row in loads.context["load_departments"]}
-    assert sum(row["count"] for row in rows.values()) == mine.count() > 1
-    assert rows[str(printing)]["count"] == mine.filter(department=printing).count()
-    assert rows[str(printing)]["minutes"] == sum(minutes_left(task) for task in mine.filter(department=printing))  # as in the rows
-    (one,) = loads.context["load_operators"]
-    assert (one["name"], one["count"], one["percent"]) == (str(shop.people["operator"]), 1, 100)
+    rows = {row.pk: row for row in loads.context["departments"]}
+    assert sum(row.tasks for row in rows.values()) == mine.count() > 1
+    assert rows[printing.pk].tasks == mine.filter(department=printing).count()
+    assert rows[printing.pk].minutes == sum(minutes_left(task) for task in mine.filter(department=printing))  # as in the rows
+    (one,) = loads.context["people"]
+    assert (one.label, one.tasks, one.share) == (str(shop.people["operator"]), 1, 100)
     assert f'href="{TASKS}?open=yes&amp;operator__id__exact={shop.people["operator"].pk}"' in loads.content.decode()
 
 
