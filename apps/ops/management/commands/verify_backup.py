@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 
 from apps.core.context import signed
 from apps.ops.backups.errors import BackupError
 from apps.ops.backups.making import verify_backup
 from apps.ops.backups.restoring import newest
+from apps.ops.doctor import unapplied
 
 
 class Command(BaseCommand):
@@ -20,8 +22,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, archive: str, **options: Any) -> None:
         try:
+            if unapplied():
+                raise CommandError("This database lacks tables, and cannot keep that it was proved. Run: python manage.py migrate")
             with signed(source="command"):
                 row = verify_backup(newest() if archive == "latest" else Path(archive))
         except BackupError as error:
             raise CommandError(str(error)) from error
+        except OperationalError as error:
+            raise CommandError(f"The database does not open ({error}). Look at DATABASE_URL. Run: python manage.py migrate") from error
         self.stdout.write(f"{row.name}: {row.rows} rows, {row.events} events. {self.style.SUCCESS('Proved.')}")
