@@ -315,12 +315,13 @@ def _new_steps(order: WorkOrder, plans: Sequence[StepPlan], planned: Sequence[in
 
 
 def _link(routes: Sequence[tuple[Sequence[Step], Sequence[StepPlan]]]) -> None:
-    """Write which step follows which, for the steps of several orders. Two queries, a third where something changed."""
+    """Write which step follows which, for all steps of several orders. Two queries, a third where something changed."""
     through = Step.predecessors.through
     wanted = {
         (step.pk, steps[other].pk) for steps, plans in routes for step, plan in zip(steps, plans, strict=True) for other in plan.after
     }
-    links = through.objects.filter(from_step__in=[step.pk for steps, _plans in routes for step in steps])
+    # By order: hundreds of orders have more steps than an old SQLite takes parameters.
+    links = through.objects.filter(from_step__order__in={step.order_id for steps, _plans in routes for step in steps})
     present = set(links.values_list("from_step_id", "to_step_id"))
     if wanted != present:
         if present:
