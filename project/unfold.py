@@ -32,7 +32,7 @@ UNFOLD: dict = {
     "ENVIRONMENT": [_label, "warning"] if _label else None,
     "BORDER_RADIUS": "6px",
     "STYLES": [_file("docket/admin.css"), _file("docket/dashboard.css")],
-    "SCRIPTS": [_file("docket/unsaved.js")],
+    "SCRIPTS": [_file("docket/unsaved.js"), _file("docket/focus.js")],
     "DASHBOARD_CALLBACK": "apps.dashboard.panels.home",
     "LOGIN": {"form": "apps.accounts.forms.SignInForm"},
     "ACCOUNT": {
