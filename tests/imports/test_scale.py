@@ -309,9 +309,20 @@ def test_nothing_is_looked_for_among_all_orders_or_all_rows(shop, supervisor):
 
 
 def test_garbage_is_looked_for_between_the_transactions_only(shop, supervisor):
-    run, seen = taken_in(supervisor, 3), []
-    working.work(run.pk, told=lambda _run: seen.append(gc.isenabled()))
-    assert seen == [True]
-    with staging.uncollected():
-        assert not gc.isenabled()
+    within, between = [], []
+
+    def watch(execute, sql, params, many, context):
+        if sql.startswith('INSERT INTO "imports_importrow"'):
+            within.append(gc.isenabled())
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(watch):
+        run = taken_in(supervisor, 3)
+        assert within == [False]  # kept
+        working.work(run.pk, told=lambda _run: between.append(gc.isenabled()))
+        assert within == [False, False]  # planned
+        run.refresh_from_db()
+        services.apply_import(run, by=supervisor, told=lambda _run: between.append(gc.isenabled()))
+    assert within == [False] * 3
+    assert between == [True, True]
     assert gc.isenabled()
