@@ -88,7 +88,7 @@ class KeyedResource(ServiceResource):
         super().before_import_row(row, **kwargs)
         key, value = self._key(row), row.get(self.key_column)
         if key and self.first_row.setdefault(key, row[ROW]) != row[ROW]:
-            message = _("%(code)s stands in row %(row)s already. Delete one of the two.")
+            message = _("%(code)s stands in row %(row)s already. Leave one of the two out.")
             told = message % {"code": shown(key if isinstance(key, str) else " ".join(map(str, key))), "row": self.first_row[key]}
             self.problem(told, column=self.key_column, value=value)
         elif key in self.hidden:

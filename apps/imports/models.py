@@ -186,11 +186,16 @@ class RowState(models.TextChoices):
     OPEN = "open", _("not imported")
     DONE = "done", _("imported")
     UNDONE = "undone", _("taken back")
+    LEFT = "left", _("left out")
 
 
 class ImportRowQuerySet(models.QuerySet):
     def open(self) -> Self:
         return self.filter(state=RowState.OPEN)
+
+    def left_out(self) -> Self:
+        """Rows that somebody decided not to import."""
+        return self.filter(state=RowState.LEFT)
 
     def leading(self) -> Self:
         """The first row of each thing: it carries what is said of the whole."""
@@ -214,7 +219,7 @@ class ImportRow(models.Model):
     run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="rows", verbose_name=_("import"))
     part = models.PositiveSmallIntegerField(default=0, help_text="Which of the run's tables.")
     number = models.PositiveIntegerField(_("row"))
-    unit = models.PositiveIntegerField(default=0)
+    unit = models.PositiveIntegerField(default=0)  # 0 where it is left out: it belongs to nothing then
     cells = models.JSONField(default=dict, help_text="{column: value as it stands in the file, or as it was corrected}.")
     is_corrected = models.BooleanField(_("corrected"), default=False)
     understood = models.JSONField(default=dict, help_text="{column: value as it was read, in words}.")

@@ -220,7 +220,8 @@ def _begin(run: ImportRun, *, seconds: float | None = None, told: Callable[[Impo
 def correct_rows(run: ImportRun, corrections: Mapping[int, Mapping[str, str]], *, by: Any, seconds: float | None = None) -> ImportRun:
     """Write corrected cells, {pk of the row: {column: text}}, and plan those rows again with all that belong to them. Locks the run.
 
-    Rows that are imported already, and columns that the resource does not have, are refused.
+    A row whose cells would all be blank is left out as it stands; `take_in_left_out` takes it in again. Rows that are imported
+    already, and columns that the resource does not have, are refused; so is leaving out all there is.
     """
     kind = _kind_for(run.resource, by)
     with acting(by):
@@ -229,16 +230,29 @@ def correct_rows(run: ImportRun, corrections: Mapping[int, Mapping[str, str]], *
         rows = {row.pk: row for row in fresh.rows.open().filter(pk__in=corrections)}
         if rows.keys() != corrections.keys():
             raise RuleError(_("A row of the form is imported already, or not of this import. Load the page again."), code="foreign_row")
+        beside: set[int] = set()
         for pk, cells in corrections.items():
-            _correct(rows[pk], cells, kind)
-        ImportRow.objects.bulk_update(rows.values(), ["cells", "is_corrected"], batch_size=200)
-        _plan_again(fresh, kind, rows)
+            row, part, unit = rows[pk], rows[pk].part, rows[pk].unit
+            _correct(row, cells, kind)
+            if row.state == RowState.LEFT:
+                beside |= set(fresh.rows.open().filter(part=part, unit=unit).values_list("pk", flat=True))
+        ImportRow.objects.bulk_update(rows.values(), ["cells", "is_corrected", "state", "unit", "action", "remarks"], batch_size=200)
+        if not fresh.rows.exclude(state=RowState.LEFT).exists():
+            message = _(
+                "All rows of this import would be left out. Nothing is to be done then: what nobody applies is thrown away after a day."
+            )
+            raise RuleError(message, code="all_left_out")
+        _plan_again(fresh, kind, beside.union(rows))
     _begin(run, seconds=seconds)
     return run
 
 
 def _correct(row: ImportRow, cells: Mapping[str, Any], kind: Kind) -> None:
     columns = kind.resources[row.part].columns()
+    wanted = {name: row.cells.get(name) for name in columns} | dict(cells)
+    if all(value in ("", None) for value in wanted.values()):
+        row.state, row.unit, row.action, row.remarks = RowState.LEFT, 0, RowAction.NONE, []
+        return
     for name, value in cells.items():
         if name not in columns:
             raise InvalidInput(_("There is no column %(name)s.") % {"name": shown(name)}, code="unknown")
@@ -256,6 +270,21 @@ def plan_again(run: ImportRun, *, by: Any, seconds: float | None = None) -> Impo
         fresh = _locked(run, by)
         _refuse_unless_open(fresh)
         _plan_again(fresh, kind, None)
+    _begin(run, seconds=seconds)
+    return run
+
+
+def take_in_left_out(run: ImportRun, *, by: Any, seconds: float | None = None) -> ImportRun:
+    """Take the rows in again that were left out, as they stood, and plan them with all that belong to them. Locks the run."""
+    kind = _kind_for(run.resource, by)
+    with acting(by):
+        fresh = _locked(run, by)
+        _refuse_unless_open(fresh)
+        left = list(fresh.rows.left_out().values_list("pk", flat=True))
+        if not left:
+            raise RuleError(_("No row of import %(run)s is left out.") % {"run": fresh.pk}, code="none_left_out")
+        fresh.rows.left_out().update(state=RowState.OPEN)
+        _plan_again(fresh, kind, left)
     _begin(run, seconds=seconds)
     return run
 

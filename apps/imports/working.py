@@ -263,7 +263,7 @@ def settle(run: ImportRun) -> None:
         run.state = ImportState.STOPPED
     elif done:
         run.state = ImportState.PARTLY if opened else ImportState.APPLIED
-    elif not opened:
+    elif not opened and rows.filter(state=RowState.UNDONE).exists():
         run.state = ImportState.REVERTED
     else:
         run.state = ImportState.FAULTY if rows.bad().exists() else ImportState.PLANNED
@@ -368,7 +368,7 @@ def _write_conflict(unit: Unit, outcome: Outcome, refusal: Exception | None = No
 def _end_apply(run: ImportRun) -> None:
     run.applied_at = timezone.now()
     settle(run)
-    left = run.rows_total - run.rows_done
+    left = run.rows.open().count()
     kind = "import_partly" if left else "import_applied"
     notify([run.owner], kind, url=page_of(run), run=run.pk, rows=run.rows_done, left=left)
     log.info("import %s applied: %s rows, %s left", run.pk, run.rows_done, left)

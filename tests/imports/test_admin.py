@@ -214,11 +214,11 @@ def test_the_wrong_rows_are_downloaded_and_uploaded_again(shop, supervisor):
     run = small(client, ("A", "LEAFLETT", 10), ("B", "POSTER", 5))
     answer = client.get(at("rows", run))
     assert f'filename="import-{run.pk}-rows.xlsx"' in answer["Content-Disposition"]
-    corrected = SimpleUploadedFile("rows.csv", "行号,产品编码\n2,LEAFLET\n".encode())
+    corrected = SimpleUploadedFile("rows.csv", f"导入 {run.pk} 的行,产品编码\n2,LEAFLET\n".encode())
     page = client.post(at("corrected", run), {"file": corrected}, follow=True).content.decode()
     assert "This is what the import would do" in page
     for file, told in (
-        (b"a,b\n1,2\n", "No corrected row was found."),
+        (b"a,b\n1,2\n", "This file has no rows of this import."),
         (b"MZ", "neither a workbook nor a table"),
         (b"", "The file is empty"),
     ):

@@ -9,7 +9,7 @@ import openpyxl
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.accounts.models import Membership
 from apps.catalog.models import Customer, Product, Route
@@ -22,6 +22,7 @@ from apps.imports.registry import KINDS
 from apps.notices.models import Notice
 from apps.workorders import services as do
 from apps.workorders.models import NumberSeries, OrderLine, Task, WorkEvent, WorkOrder
+from apps.workorders.resources.orders import OrderResource
 from tests import factories
 from tests.imports.samples import errors, every_table, options, sample, workbook
 
@@ -280,7 +281,7 @@ def test_the_wrong_rows_go_out_with_reasons_and_come_back_corrected(catalogue, s
     book = openpyxl.load_workbook(as_workbook(run, KINDS["orders"]))
     sheet = book.active
     header = [cell.value for cell in sheet[1]]
-    assert (header[0], header[-1]) == ("Row", "Reason")
+    assert (header[0], header[-1]) == (f"Row of import {run.pk}", "Why it is not imported")
     rows = {row[0].value: row for row in sheet.iter_rows(min_row=2)}
     assert rows.keys() == set(run.rows.bad().values_list("number", flat=True))
     assert rows[8][-1].value == "Product code: CARTONN is no known product code: did you mean CARTON?"
@@ -300,13 +301,67 @@ def test_rows_that_come_back_with_a_foreign_number_or_without_any_are_refused(ca
     run = plan(order_rows(["A", "Sunrise", "LEAFLETT", 10]), supervisor)
     kind = KINDS["orders"]
     with pytest.raises(InvalidInput, match="Row 77 of the file is no row of this import"):
-        read_back(run, kind, workbook(["Row", "Product code"], [77, "LEAFLET"]))
+        read_back(run, kind, workbook([f"Row of import {run.pk}", "Product code"], [77, "LEAFLET"]))
     with pytest.raises(InvalidInput, match="Row x of the file"):
-        read_back(run, kind, workbook(["行号", "产品编码"], ["x", "LEAFLET"]))
-    with pytest.raises(InvalidInput, match="No corrected row was found"):
+        read_back(run, kind, workbook([f"导入 {run.pk} 的行", "产品编码"], ["x", "LEAFLET"]))
+    with pytest.raises(InvalidInput, match="This file has no rows of this import"):
         read_back(run, kind, workbook(["Product code"], ["LEAFLET"]))
-    with pytest.raises(InvalidInput, match="No corrected row was found"):
-        read_back(run, kind, workbook(["Row", "Product code"], [2, "LEAFLETT"]))
+    with pytest.raises(InvalidInput, match="Nothing was changed in this file"):
+        read_back(run, kind, workbook([f"Row of import {run.pk}", "Product code"], [2, "LEAFLETT"]))
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_the_rows_of_one_import_are_not_taken_for_those_of_another(catalogue, supervisor, language):
+    """Row 2 is a row of both."""
+    theirs, ours = (plan(order_rows([name, "Sunrise", "LEAFLETT", 10]), supervisor) for name in ("A", "B"))
+    kind = KINDS["orders"]
+    with translation.override(language):
+        book = as_workbook(theirs, kind).read()
+    with pytest.raises(InvalidInput, match=f"These are the rows of import {theirs.pk}. Upload the file there."):
+        read_back(ours, kind, SimpleUploadedFile("rows.xlsx", book))
+
+
+def test_a_row_is_left_out_by_emptying_its_cells_and_is_taken_in_again_as_it_stood(catalogue, supervisor):
+    """The two rows of one product keep the whole order out, until one of them goes."""
+    run = plan(order_rows(["A", "Sunrise", "LEAFLET", 10], ["A", "Sunrise", "LEAFLET", 20], ["A", "Sunrise", "CARTON", 5]), supervisor)
+    assert errors(run) == [
+        (3, "Product code", "LEAFLET stands in row 2 of the same order already. Leave one of the two out, or add the quantities.")
+    ]
+    book = openpyxl.load_workbook(as_workbook(run, KINDS["orders"]))
+    for cell in list(book.active[3])[1:-1]:
+        cell.value = None
+    stream = io.BytesIO()
+    book.save(stream)
+    found = read_back(run, KINDS["orders"], SimpleUploadedFile("rows.xlsx", stream.getvalue()))
+    run = services.correct_rows(run, found, by=supervisor)
+    assert (run.state, errors(run), run.rows.left_out().get().number) == (ImportState.PLANNED, [], 3)
+    run = services.take_in_left_out(run, by=supervisor)
+    assert (run.state, len(errors(run))) == (ImportState.FAULTY, 1)
+    run = services.correct_rows(run, {run.rows.get(number=2).pk: dict.fromkeys(OrderResource.columns(), "")}, by=supervisor)
+    assert run.state == ImportState.PLANNED  # the first row was the order's lead
+    run = services.apply_import(run, by=supervisor)
+    order = WorkOrder.objects.get(external_number="A")
+    assert (run.state, sorted(order.lines.values_list("quantity", flat=True))) == (ImportState.APPLIED, [5, 20])
+    run = services.revert_import(run, by=supervisor)
+    assert (run.state, WorkOrder.objects.filter(external_number="A").exists()) == (ImportState.REVERTED, False)
+
+
+def test_what_is_left_out_of_a_run_that_is_partly_applied_ends_it(catalogue, supervisor):
+    run = services.apply_import(
+        plan(order_rows(["A", "Sunrise", "LEAFLET", 10], ["B", "Sunrise", "LEAFLETT", 5]), supervisor), by=supervisor, only_good=True
+    )
+    assert run.state == ImportState.PARTLY
+    run = services.correct_rows(run, {run.rows.open().get().pk: dict.fromkeys(OrderResource.columns(), "")}, by=supervisor)
+    assert (run.state, run.rows_done) == (ImportState.APPLIED, 1)
+
+
+def test_not_all_rows_can_be_left_out(catalogue, supervisor):
+    run = plan(order_rows(["A", "Sunrise", "LEAFLETT", 10]), supervisor)
+    with pytest.raises(RuleError, match="All rows of this import would be left out"):
+        services.correct_rows(run, {run.rows.get().pk: dict.fromkeys(OrderResource.columns(), "")}, by=supervisor)
+    assert run.rows.open().count() == 1
+    with pytest.raises(RuleError, match="No row of import"):
+        services.take_in_left_out(run, by=supervisor)
 
 
 def test_both_sheets_of_a_catalogue_come_back(reference, supervisor):

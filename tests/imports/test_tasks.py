@@ -1,14 +1,21 @@
 """The task list filled in as a table: who does each task, how many were made, nothing else, and all of it taken back."""
 
+import io
+
+import openpyxl
 import pytest
+from django.core.files import File
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.core.errors import InvalidInput
 from apps.imports import working
+from apps.imports.badrows import as_workbook, read_back
 from apps.imports.models import ImportRun, ImportState
-from apps.imports.services import apply_import, plan_import, revert_import, totals
+from apps.imports.registry import KINDS
+from apps.imports.services import apply_import, correct_rows, plan_import, revert_import, totals
 from apps.workorders import services as do
 from apps.workorders.models import Task, WorkEvent
 from apps.workorders.states import TaskStatus
@@ -68,7 +75,7 @@ def test_who_does_it_and_how_many_were_made_come_in_are_signed_and_are_taken_bac
     assert (errors(run), totals(run), every_table()) == ([], {"update": 2}, tables)
     assert [entry["details"] for entry in run.plan] == [
         [f"operator: – → {colleague}", "status: pending → assigned"],
-        ["good: 0 → 300", "scrap: 0 → 5"],
+        ["good: 0 → 300", "scrap: 0 → 5", "Reason: print fault"],
     ]
     assert any("Columns that are not read: Status" in one["message"] for one in run.problems)
 
@@ -174,7 +181,32 @@ def test_a_task_that_is_not_there_and_one_out_of_reach_are_refused_alike(shop, s
     said = [message for _row, _column, message in errors(run)]
     assert len({*said[:3]}) == 1
     assert "There is no such task among those that you see." in said[0]
-    assert said[3:] == ["12 is no task number. Write it like T123.", f"{pending_task} stands in row 6 already. Delete one of the two."]
+    assert said[3:] == ["12 is no task number. Write it like T123.", f"{pending_task} stands in row 6 already. Leave one of the two out."]
+
+
+def test_why_a_row_was_wrong_never_becomes_the_reason_of_its_scrap(supervisor, running_task):
+    """The workbook of wrong rows says beside each what is wrong with it: uploaded as it is, that is nobody's reason."""
+    uploaded = workbook(["Task", "Good", "Scrap"], [str(running_task), 60, 2])
+    run = plan_import("tasks", uploaded, by=supervisor)
+    assert "Scrap needs a reason." in told(run)
+    with pytest.raises(InvalidInput, match="Nothing was changed in this file"):
+        read_back(run, KINDS["tasks"], File(as_workbook(run, KINDS["tasks"]), "rows.xlsx"))
+    book = openpyxl.load_workbook(as_workbook(run, KINDS["tasks"]))
+    header = [cell.value for cell in book.active[1]]
+    book.active.cell(2, header.index("Scrap so far") + 1).value = 0
+    stream = io.BytesIO()
+    book.save(stream)
+    correct_rows(run, read_back(run, KINDS["tasks"], SimpleUploadedFile("rows.xlsx", stream.getvalue())), by=supervisor)
+    apply_import(run, by=supervisor)
+    event = WorkEvent.objects.get(task=running_task, verb="report")
+    assert (event.good, event.scrap, event.reason, event.reason_code) == (60, 0, "", "")
+
+
+def test_the_plan_shows_the_reason_that_goes_with_a_report(supervisor, running_task):
+    (thing,) = plan(supervisor, row(running_task, good=60, scrap=2, reason="torn at the gripper")).plan
+    assert thing["details"][-1] == "Reason: torn at the gripper"
+    (thing,) = plan(supervisor, row(running_task, operator="second_operator", reason="torn")).plan
+    assert "torn" not in str(thing["details"])
 
 
 def test_two_people_of_one_name_are_told_apart_by_their_user_names(shop, supervisor, pending_task):

@@ -144,6 +144,8 @@ def test_an_order_with_two_lines_of_one_product_is_left_to_its_page(shop, superv
     do.revise_order(order, lines=[line, OrderLine(product=line.product, quantity=3)], by=supervisor)
     ((_row, _column, told),) = errors(plan(supervisor, row(quantity=11)))
     assert told.endswith("It has several lines of one product: change it on its own page.")
+    unchanged = plan(supervisor, row(), row(quantity=3))
+    assert (errors(unchanged), services.totals(unchanged)) == ([], {"same": 1, "lines": 2, "quantity": 13})
 
 
 cells = st.tuples(
@@ -178,7 +180,16 @@ def exported(client, language, form="xlsx"):
 def test_exported_orders_come_in_again_as_all_the_same_with_and_without_an_external_number(shop, supervisor, language, form):
     for one in ("draft", "approved", "completed", "cancelled"):
         shop.order_in(one)
-    shop.draft("leaflet", "poster", external_number="PO-7", priority=4, printing_type="front", process_colours="CMK", spot_colours="528C")
+    shop.draft(
+        "leaflet",
+        "poster",
+        external_number="PO-7",
+        priority=4,
+        printing_type="front",
+        process_colours="CMK",
+        spot_colours="528C",
+        instructions="Fold twice.\nPack by 50.",
+    )
     number = WorkOrder.objects.visible_to(supervisor).count()
     run = services.plan_import("orders", exported(client_of(supervisor), language, form), by=supervisor, options=options())
     assert (errors(run), services.totals(run)["same"]) == ([], number)

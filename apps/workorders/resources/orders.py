@@ -1,6 +1,7 @@
 """How orders come in from tables: each row is a line, rows with the same order number, or external number and customer, are one order."""
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -111,6 +112,7 @@ class OrderRow:
     printing_type: str | None = None
     colours: tuple[str, str] | None = None
     notes: str = ""
+    instructions: str | None = None
 
 
 def _customer(resource: "OrderResource", value: Any) -> Customer:
@@ -179,6 +181,7 @@ class OrderResource(ServiceResource):
     )  # fmt: skip
     colours = Column("colours", gettext_lazy("Colours"), "颜色", "色数", "colors", read=lambda _r, value: read_colours(value))
     notes = Column("notes", gettext_lazy("Notes"), "备注", "说明", "remarks", "note", read=lambda _r, value: read_text(value, 1000))
+    instructions = Column("instructions", gettext_lazy("Instructions"), "生产要求", read=_text(WorkOrder, "instructions"))
 
     class Meta:
         model = WorkOrder
@@ -255,8 +258,10 @@ class OrderResource(ServiceResource):
 
     def finish(self) -> None:
         """All rows of the order are read: what becomes of it."""
-        self._refuse_repeats(self.rows)
         first = self.rows[0]
+        key = (first.external_number, first.customer.pk if first.customer else None)
+        if not _repeats_a_product(self.numbered.get(first.number) if first.number else self.present.get(key)):
+            self._refuse_repeats(self.rows)
         if first.number:
             self._refuse_another_order(self.rows, self.numbered.get(first.number))
         if not self.is_good(one.row for one in self.rows):
@@ -264,7 +269,6 @@ class OrderResource(ServiceResource):
         with self.signing(first.row):
             try:
                 order, lines = self._built(self.rows)
-                key = (first.external_number, first.customer.pk)
                 if first.number:
                     self._compare(self.numbered[first.number], order, lines)
                 elif first.external_number and key in self.present:
@@ -368,8 +372,7 @@ class OrderResource(ServiceResource):
             refuse_unless_editable(present, by=self.by)
         except (RuleError, PermissionDenied) as refusal:
             return str(refusal)
-        products = [line.product_id for line in present.lines.all()]
-        if len(products) != len(set(products)):
+        if _repeats_a_product(present):
             return _("It has several lines of one product: change it on its own page.")
         return ""
 
@@ -377,16 +380,18 @@ class OrderResource(ServiceResource):
         """The order as the rows want it. A blank cell says nothing; all lines are named."""
         given = {name for name in ("priority", "order_date", "due_date", "printing_type") if any(getattr(one, name) for one in self.rows)}
         given |= {"process_colours", "spot_colours"} if any(one.colours for one in self.rows) else set()
-        given |= {"instructions"} if any(one.notes for one in self.rows) else set()
+        given |= {"instructions"} if any(one.notes or one.instructions for one in self.rows) else set()
         wanted = copy(present)
         for name in given:
             setattr(wanted, name, getattr(order, name))
-        there, new = {line.product_id: line for line in present.lines.all()}, []
+        there, new = defaultdict(list), []
+        for line in present.lines.all():
+            there[line.product_id].append(line)
         for one, line in zip(self.rows, lines, strict=True):
-            if line.product_id not in there:
+            if not there[line.product_id]:
                 new.append(line)
                 continue
-            kept = copy(there[line.product_id])
+            kept = copy(there[line.product_id].pop(0))
             for name in ("quantity", *(name for name in ("unit", "specification") if getattr(one, name))):
                 setattr(kept, name, getattr(line, name))
             new.append(kept)
@@ -409,7 +414,7 @@ class OrderResource(ServiceResource):
         products: dict[int, int] = {}
         for one in rows:
             if one.product and products.setdefault(one.product.pk, one.row) != one.row:
-                message = _("%(product)s stands in row %(row)s of the same order already. Delete one of the two, or add the quantities.")
+                message = _("%(product)s stands in row %(row)s of the same order already. Leave one of the two out, or add the quantities.")
                 told = message % {"product": one.product.code, "row": products[one.product.pk]}
                 self.problem(told, row=one.row, column="product", value=one.product.code)
 
@@ -460,9 +465,10 @@ class OrderResource(ServiceResource):
         return value
 
     def _instructions(self, rows: list[OrderRow]) -> str:
-        """The notes of all rows, each once; in an order of several lines each says which line it is about."""
+        """The instructions, then the notes of all rows, each once; in an order of several lines each says which line it is about."""
         noted = [one for one in rows if one.notes]
         told = [one.notes if len(rows) == 1 else f"{one.product.name}: {one.notes}" for one in noted]
+        told = [*filter(None, [self._agreed(rows, "instructions", "first")]), *told]
         text = "\n".join(dict.fromkeys(told))
         if len(text) > MOST_INSTRUCTIONS:
             raise InvalidInput(_("The notes of this order are too long together. Shorten them."), field="notes", code="too_long")
@@ -522,6 +528,12 @@ OF_ORDER = (
 OF_LINE = ("quantity", "unit", "specification")
 
 
+def _repeats_a_product(order: WorkOrder | None) -> bool:
+    """Whether two lines of the order are of one product, which a table cannot tell apart."""
+    products = [line.product_id for line in order.lines.all()] if order else []
+    return len(products) != len(set(products))
+
+
 def _before(present: WorkOrder) -> dict[str, Any]:
     """What taking a change back needs, as JSON keeps it."""
     order = {name: present._meta.get_field(name).value_to_string(present) for name in OF_ORDER if getattr(present, name) is not None}
@@ -536,9 +548,9 @@ def _differences(present: WorkOrder, revision: Revision) -> Iterable[str]:
         old, new = getattr(present, name), getattr(revision.order, name)
         if old != new:
             yield _change(present._meta.get_field(name).verbose_name, _words(name, old), _words(name, new))
-    there = {line.product_id: line for line in present.lines.all()}
+    there = {line.pk: line for line in present.lines.all()}
     for line in revision.lines:
-        old = there.pop(line.product_id, None)
+        old = there.pop(line.pk, None)
         if old is None:
             yield _change(line.product.code, "–", line.quantity)
             continue

@@ -127,9 +127,13 @@ class TaskResource(KeyedResource):
         super().import_instance(instance, row | dict.fromkeys(kept), **kwargs)
 
     def store(self, instance: Task, *, is_new: bool) -> None:
-        """First what was made, by who had it; then who goes on."""
-        before = self.told(instance)
-        self.planned(self._assigned(self._reported(instance), instance), before)
+        """First what was made, by who had it; then who goes on. The plan shows the reason that goes with a report."""
+        before, made = self.told(instance), instance.good + instance.scrap
+        reported = self._reported(instance)
+        why = getattr(instance, "why", "")
+        self.planned(self._assigned(reported, instance), before)
+        if why and reported.good + reported.scrap != made:
+            self.plan[-1].details.append(f"{self.columns()['reason'].label}: {getattr(why, 'label', why)}")
 
     def _reported(self, task: Task) -> Task:
         """Report what the totals have more than the task."""
