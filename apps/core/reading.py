@@ -68,10 +68,10 @@ def unknown(value: Any, what: str, known: Iterable[str], *, field: str = "") -> 
 
 
 def read_known(value: Any, known: Mapping[str, Any], what: str, *, called: str = "code") -> Any:
-    """What a cell names, of `known` by their names without capitals. Raises InvalidInput with the nearest, by its attribute `called`."""
+    """What a cell names, of `known` by their names without capitals. Raises InvalidInput with the nearest, by `called` or its code."""
     found = known.get(plain(value).casefold())
     if found is None:
-        raise unknown(value, what, [getattr(one, called) for one in known.values()])
+        raise unknown(value, what, [getattr(one, name) for name in dict.fromkeys((called, "code")) for one in known.values()])
     return found
 
 
@@ -230,10 +230,12 @@ def read_choice(value: Any, words: Mapping[str, T], what: str) -> T:
     for word, meaning in words.items():
         if plain(word).casefold() == text:
             return meaning
-    guess = nearest(str(value)[:200], words)
     first: dict[T, str] = {}
     for word, meaning in words.items():
         first.setdefault(meaning, word)
+    guess = nearest(str(value)[:200], words)
+    if guess and guess == str(words[guess]):  # a bare code: nobody is told to write that
+        guess = first[words[guess]]
     expected = ", ".join(first.values())
     if guess:
         message = _("%(got)s is no known %(what)s: did you mean %(nearest)s? Expected: %(words)s.")

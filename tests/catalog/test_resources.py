@@ -104,10 +104,10 @@ def test_each_error_names_row_column_and_way_out(reference, supervisor):
     assert [(row, column) for row, column, _message in told] == [
         (2, "Unit"), (2, "Route"), (3, "Name"), (3, "Route"), (4, "Code"), (5, "Code"),
     ]  # fmt: skip
-    assert told[0][2].startswith("bok is no known unit: did you mean book?")
+    assert told[0][2].startswith("bok is no known unit: did you mean books?")
     assert told[1][2] == "CUTT is no known process code: did you mean CUT?"
     assert told[2][2] == "The cell is blank. Fill in: Name."
-    assert told[4][2] == "A stands in row 2 already. Delete one of the two."
+    assert told[4][2] == "A stands in row 2 already. Leave one of the two out."
 
 
 def test_an_unknown_salesperson_is_an_error_with_the_nearest_name(reference, supervisor):

@@ -33,7 +33,7 @@ MESSY_ERRORS = [
     (17, "Customer", "不存在的客户 is no known customer."),
     (18, "Notes", _FORMULA % '=HYPERLINK("http://example.invalid","click")'),
     (19, "Quantity", "0 is not above 0. Write a number from 1 to 100000000."),
-    (20, "Product code", "CARDS stands in row 4 of the same order already. Delete one of the two, or add the quantities."),
+    (20, "Product code", "CARDS stands in row 4 of the same order already. Leave one of the two out, or add the quantities."),
     (25, "Quantity", "99999999999 is too large. Write a number from 1 to 100000000."),
 ]
 MESSY_READ = [

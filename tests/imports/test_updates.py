@@ -118,7 +118,7 @@ def test_an_order_in_production_and_one_of_somebody_else_stay_and_say_why(shop, 
     assert (number, column) == (2, "External no.")
     assert told == (
         f"PO-1 of this customer was entered already, as order {first.number}, with something else: LEAFLET quantity: 10 → 11. "
-        f"Order {first.number} is approved. It is in production: hold or cancel it, or copy it."
+        f"Order {first.number} is approved, and its values stay as they are. Cancel it, and change a copy of it."
     )
     assert services.totals(run) == {"update": 1, "lines": 1, "quantity": 11}
     assert services.totals(plan(supervisor, row())) == {"same": 1, "lines": 1, "quantity": 10}

@@ -86,10 +86,10 @@ def test_rows_that_disagree_are_settled_and_told(shop, supervisor):
     ]
     run = plan(workbook(HEADER, *rows), supervisor)
     assert sorted(remarks(run, "warning")) == [
-        (2, "Colours", "The rows of this order disagree: the first one counts, CMYK."),
-        (2, "Due date", "The rows of this order disagree: the earliest counts, 2026-12-01."),
-        (2, "Printing", "The rows of this order disagree: the first one counts, front."),
-        (2, "Priority", "The rows of this order disagree: the most urgent counts, urgent."),
+        (2, "Colours", "The rows of this order disagree, and the first one counts: row 2: CMYK; row 3: CK."),
+        (2, "Due date", "The rows of this order disagree, and the earliest counts: row 2: 2026-12-09; row 3: 2026-12-01."),
+        (2, "Printing", "The rows of this order disagree, and the first one counts: row 2: front; row 3: work and turn."),
+        (2, "Priority", "The rows of this order disagree, and the most urgent counts: row 2: low; row 3: urgent."),
     ]
     order = apply_import(run, by=supervisor).orders.get()
     assert (order.priority, order.due_date, order.instructions) == (Priority.URGENT, dt.date(2026, 12, 1), "leaflet: first\nposter: second")

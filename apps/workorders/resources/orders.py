@@ -457,11 +457,13 @@ class OrderResource(ServiceResource):
         value = {"first": values[0], "min": min(values), "max": max(values)}[rule]
         if len(set(values)) > 1:
             why = {
-                "first": _("The rows of this order disagree: the first one counts, %(value)s."),
-                "min": _("The rows of this order disagree: the earliest counts, %(value)s."),
-                "max": _("The rows of this order disagree: the most urgent counts, %(value)s."),
+                "first": _("The rows of this order disagree, and the first one counts: %(rows)s."),
+                "min": _("The rows of this order disagree, and the earliest counts: %(rows)s."),
+                "max": _("The rows of this order disagree, and the most urgent counts: %(rows)s."),
             }[rule]
-            self.problem(why % {"value": _words(name, value)}, row=given[0][0], column=name, level="warning")
+            rows_of = {value: row for row, value in reversed(given)}
+            told = [_("row %(row)s: %(value)s") % {"row": row, "value": shown(_words(name, value))} for value, row in rows_of.items()]
+            self.problem(why % {"rows": "; ".join(reversed(told))}, row=given[0][0], column=name, level="warning")
         return value
 
     def _instructions(self, rows: list[OrderRow]) -> str:

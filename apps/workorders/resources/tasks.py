@@ -17,6 +17,7 @@ from apps.workorders import services as do
 from apps.workorders.models import MOST, ReasonCode, Task, WorkEvent, WorkOrder
 from apps.workorders.services.locking import lock_task
 from apps.workorders.telling import tell
+from apps.workorders.transitions import refuse_unless_possible
 
 MOST_DIGITS = 17
 
@@ -149,6 +150,7 @@ class TaskResource(KeyedResource):
                 raise InvalidInput(message % {"number": task, "now": now, "what": label, "total": total}, field=name, code="less")
         if not any(more.values()):
             return task
+        refuse_unless_possible(task, "report")  # before it is asked for a reason
         why = getattr(task, "why", "")
         said = {"reason_code": why} if isinstance(why, ReasonCode) else {"reason": why}
         try:

@@ -58,6 +58,9 @@ def _differs(part: Any, stored: Any) -> bool:
 def refuse_unless_editable(order: WorkOrder, *, by: Any) -> None:
     """Raise PermissionDenied or RuleError, with the way out, unless `by` may revise the order as it stands. No query."""
     require_order(by, "edit", order)
+    if order.status in (*ORDER_RUNNING, OrderStatus.ON_HOLD):
+        message = _("Order %(number)s is %(status)s, and its values stay as they are. Cancel it, and change a copy of it.")
+        raise RuleError(message % {"number": order.number, "status": order.get_status_display()}, code="wrong_state", status=order.status)
     if not order.is_editable:
         refuse_unless_possible(order, "submit")
 
