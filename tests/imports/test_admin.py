@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from apps.accounts.models import Membership
 from apps.catalog.models import Customer, Product
-from apps.imports import services, working
+from apps.imports import planpage, services, working
 from apps.imports.models import ImportRun, ImportState
 from apps.imports.uploads import KEPT, CappedUpload
 from apps.workorders import services as do
@@ -274,9 +274,7 @@ def test_a_plan_is_made_again_when_what_it_lacked_was_added(shop, supervisor):
 
 
 def test_the_rows_of_a_plan_are_shown_by_kind_and_page(shop, supervisor, monkeypatch):
-    from apps.imports import admin
-
-    monkeypatch.setattr(admin, "PAGE", 2)
+    monkeypatch.setattr(planpage, "PAGE", 2)
     client = client_of(supervisor)
     run = small(client, *((f"A{n}", "LEAFLET", 10) for n in range(3)))
     assert "?show=&amp;page=2#plan" in client.get(page_of(run)).content.decode()
