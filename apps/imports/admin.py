@@ -150,7 +150,7 @@ class ImportRunAdmin(VerbsOnlyAdmin):
                 else:
                     return HttpResponseRedirect(self.object_url(run.pk))
         context = {
-            **self.admin_site.each_context(request), "title": str(run), "subtitle": self.what(run), "opts": self.opts, "run": run,
+            **self.admin_site.each_context(request), "title": planpage.title_of(run), "opts": self.opts, "run": run,
             "forms": [form], "sheets": [(at, sheet.name or gettext("the table")) for at, sheet in enumerate(sheets)],
             "matches": [(match, [(name, one.expected(), one.required) for name, one in match.resource.columns().items()])
                         for match in matches],
@@ -176,17 +176,21 @@ class ImportRunAdmin(VerbsOnlyAdmin):
             return HttpResponseRedirect(reverse("admin:imports_columns", args=[run.pk]))
         kind = KINDS.get(run.resource)
         levels, counts = run.told(REMARKS)
+        unit = kind.resources[0]._meta.model._meta.verbose_name_plural if kind else ""
         context = {
             **self.admin_site.each_context(request),
-            "title": str(run), "subtitle": self.what(run), "opts": self.opts, "run": run, "state_tone": STATES[ImportState(run.state)],
-            "totals": services.totals(run), "levels": levels, "counts": counts, "again": run.resource, "outlook": outlook(run),
-            "is_own": run.owner_id == request.user.pk, "is_untouched": run.state in UNTOUCHED,
+            "title": planpage.title_of(run), "opts": self.opts, "run": run, "state_tone": STATES[ImportState(run.state)],
+            "totals": services.totals(run), "figures": planpage.figures(run), "unit": unit, "levels": levels, "counts": counts,
+            "again": run.resource, "outlook": outlook(run),
+            "is_own": run.owner_id == request.user.pk,
+            "is_untouched": run.state in UNTOUCHED, "is_reverted": run.state == ImportState.REVERTED,
             "kept": run.rows.exclude(kept_because="").leading()[:planpage.PAGE],
             **planpage.actions(run), **planpage.entries(request, run),
         }  # fmt: skip
         if context["is_own"] and kind and context["may_correct"]:
-            to_fix = [planpage.fixable(run, kind, row) for row in planpage.wrong(run)[:TO_FIX]]
-            context |= {"to_fix": to_fix, "corrected_form": CorrectedForm()}
+            wrong = planpage.wrong(run)
+            context |= {"to_fix": [planpage.fixable(run, kind, row) for row in wrong[:TO_FIX]], "corrected_form": CorrectedForm()}
+            context |= {"wrong": wrong.count(), "held": context["bad"] - wrong.count()}
         return TemplateResponse(request, "admin/imports/plan.html", context)
 
     def progress_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -219,7 +223,7 @@ class ImportRunAdmin(VerbsOnlyAdmin):
         except RuleError as refusal:
             self.message_user(request, str(refusal), messages.INFO if refusal.code == "already_applied" else messages.ERROR)
         else:
-            level, said = planpage.said(run)
+            level, said = planpage.said(run, was_applied=verb is services.apply_import)
             self.message_user(request, said, level)
         return HttpResponseRedirect(self.object_url(run.pk))
 

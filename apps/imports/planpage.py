@@ -1,8 +1,10 @@
 """What the page of a run shows beside the run itself, what was typed on it, and what is said after a button."""
 
+from collections import Counter
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext, ngettext, pgettext_lazy
@@ -10,12 +12,28 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.imports.badrows import columns_of
 from apps.imports.models import UNTOUCHED, ImportRow, ImportRun, ImportState, RowAction, RowState
-from apps.imports.registry import Kind
+from apps.imports.registry import KINDS, Kind
 from apps.imports.staging import as_typed
 
 PAGE = 200  # things of a plan on one page
 SHOWN = {RowAction.CREATE: pgettext_lazy("rows", "New"), RowAction.UPDATE: pgettext_lazy("rows", "Changed"), RowAction.SAME: _("The same")}
+FIGURES = {
+    (RowState.DONE, RowAction.CREATE): _("Created"),
+    (RowState.DONE, RowAction.UPDATE): pgettext_lazy("rows", "Changed"),
+    (RowState.OPEN, RowAction.CREATE): _("To create"),
+    (RowState.OPEN, RowAction.UPDATE): _("To change"),
+    ("", RowAction.SAME): _("The same"),
+    (RowState.UNDONE, ""): pgettext_lazy("rows", "Taken back"),
+}
 CELL = "cell"  # cell-<row>-<column>: how a form names one
+
+
+def figures(run: ImportRun) -> list[tuple[Any, int]]:
+    """How many things the run made and changed, and how many it would: (label, number). One query."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for state, action, number in run.rows.planned().order_by().values_list("state", "action").annotate(Count("pk")):
+        counts[("", action) if action == RowAction.SAME else (state, "") if state == RowState.UNDONE else (state, action)] += number
+    return [(label, counts[key]) for key, label in FIGURES.items() if counts[key]]
 
 
 def actions(run: ImportRun) -> dict[str, Any]:
@@ -27,8 +45,7 @@ def actions(run: ImportRun) -> dict[str, Any]:
     return {
         "good": good, "bad": bad, "may_apply": bool(good and not bad and not is_over), "may_apply_good": bool(good and bad and not is_over),
         "may_correct": bool(bad and not is_over), "may_plan_again": not is_over and bool(bad or opened.filter(action="").exists()),
-        "may_revert": bool(done and not run.is_working), "imported": done, "is_applied": run.state == ImportState.APPLIED,
-        "is_over": is_over or not opened.exists(),
+        "may_revert": bool(done and not run.is_working), "imported": done, "is_over": is_over or not opened.exists(),
     }  # fmt: skip
 
 
@@ -94,23 +111,38 @@ def typed(run: ImportRun, data: Any) -> dict[int, dict[str, str]]:
     return {pk: cells for pk, cells in changed.items() if cells}
 
 
-def said(run: ImportRun) -> tuple[int, str]:
-    """What became of a run, for whoever pressed the button."""
+def title_of(run: ImportRun) -> str:
+    """The heading of the run's pages: which import it is, of what, from which file."""
+    what = KINDS[run.resource].label if run.resource in KINDS else run.resource
+    return gettext("Import %(run)s · %(what)s · %(file)s") % {"run": run.pk, "what": what, "file": run.file_name}
+
+
+def said(run: ImportRun, *, was_applied: bool) -> tuple[int, str]:
+    """What became of a run, for whoever pressed the button, which was perhaps that of applying."""
+    done = run.rows.filter(state=RowState.DONE)
     numbers = {"run": run.pk, "rows": run.rows_done, "left": run.rows_total - run.rows_done}
     if run.is_working:
         return messages.INFO, gettext("Import %(run)s goes on in the background. You get a notice when it is done.") % numbers
     if run.state == ImportState.APPLIED and not run.rows.exclude(kept_because="").exists():
+        if not done.exclude(action=RowAction.SAME).exists():
+            return messages.SUCCESS, gettext(
+                "Import %(run)s is applied: nothing had to be changed, everything is as the file says."
+            ) % numbers
         text = ngettext("Import %(run)s is applied: %(rows)s row.", "Import %(run)s is applied: %(rows)s rows.", run.rows_done)
         return messages.SUCCESS, text % numbers
     if run.state == ImportState.REVERTED:
         return messages.SUCCESS, gettext("Import %(run)s is taken back: everything is as it was before.") % numbers
     if run.state == ImportState.STOPPED:
         return messages.WARNING, gettext("Import %(run)s is stopped.") % numbers
+    if run.state in UNTOUCHED and was_applied:
+        return messages.WARNING, gettext(
+            "Nothing was imported: what the rows would change has changed meanwhile. Look at them below, and plan again."
+        )
     if run.state in UNTOUCHED:
         return messages.INFO, gettext("The rows are planned again.")
     if run.rows.exclude(kept_because="").exists():
         return messages.WARNING, gettext("Not everything can be taken back: see below what stays, and why.")
-    return messages.WARNING, gettext("Import %(run)s is applied in part: %(rows)s rows are imported, %(left)s are left.") % numbers
+    return messages.WARNING, gettext("Import %(run)s is applied in part. Rows imported: %(rows)s, left: %(left)s.") % numbers
 
 
 def _address(address: str) -> str:
