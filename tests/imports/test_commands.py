@@ -58,7 +58,7 @@ def test_rows_that_are_left_are_named_and_make_exit_code_2(shop, supervisor, tmp
 
 def test_headers_that_are_not_known_are_told_with_the_ways_to_name_them(shop, supervisor, tmp_path):
     file = written(tmp_path / "c.csv", "Colour,Shape\nred,round\n")
-    with pytest.raises(CommandError, match="No header row with the needed columns was found.*--profile.*the import page") as refusal:
+    with pytest.raises(CommandError, match=r"No header row with the needed columns was found.*--profile.*the import page") as refusal:
         ran("import_file", file, "--resource", "customers", "--as", "supervisor")
     assert refusal.value.returncode == 1
 
