@@ -62,6 +62,7 @@ class ImportRunAdmin(VerbsOnlyAdmin):
     search_fields = ("file_name",)
     ordering = ("-pk",)
     actions = ()
+    show_add_link = False  # a button with words stands above the list
     quick_links = (
         (_("To apply"), "state__exact=planned"),
         (_("With errors"), "state__exact=faulty"),
@@ -98,6 +99,11 @@ class ImportRunAdmin(VerbsOnlyAdmin):
     @display(description=_("state"), ordering="state", label=STATES)
     def state_label(self, run: ImportRun) -> tuple[str, str]:
         return run.state, run.get_state_display()
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
+        links = [{"label": gettext("Import orders or catalogue"), "icon": "upload_file", "url": reverse("admin:imports_upload")}]
+        may_add = self.has_add_permission(request)
+        return super().changelist_view(request, {"table_links": links if may_add else [], **(extra_context or {})})
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:imports_upload"))
@@ -139,7 +145,8 @@ class ImportRunAdmin(VerbsOnlyAdmin):
         profile = ImportProfile.objects.visible_to(request.user).filter(pk=run.options.get("profile")).first()
         sheets = sheets_of(run)
         matches = propose(kind, sheets, profile=profile.columns if profile else None, looks=looks_of(data, kind))
-        form = SaveProfileForm(data) if request.method == "POST" else SaveProfileForm()
+        is_shared = profile is not None and profile.owner_id == request.user.pk and profile.is_shared
+        form = SaveProfileForm(data) if request.method == "POST" else SaveProfileForm(initial={"is_shared": is_shared})
         if request.method == "POST":
             take_choices(data, matches)
             if form.is_valid():

@@ -91,7 +91,7 @@ class SaveProfileForm(forms.Form):
         label=_("Shared"),
         required=False,
         widget=UnfoldBooleanSwitchWidget,
-        help_text=_("Everybody who may import the same can choose it too."),
+        help_text=_("Everybody who may import the same can choose it too. A profile that is shared stays so; its own page ends that."),
     )
 
 

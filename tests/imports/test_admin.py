@@ -124,6 +124,15 @@ def test_an_import_whose_rows_all_changed_meanwhile_says_that_nothing_was_import
     assert f"Import {run.pk} is applied: 1 row." in client.post(at("apply", run), follow=True).content.decode()
 
 
+def test_the_list_of_imports_has_a_button_with_words_for_who_may_import(shop, supervisor, auditor):
+    address, upload_page = reverse("admin:imports_importrun_changelist"), reverse("admin:imports_upload")
+    for user, number in ((supervisor, 1), (auditor, 0)):
+        page = client_of(user).get(address).content.decode()
+        assert page.count(f'href="{upload_page}"') == number
+        assert page.count("</span>Import orders or catalogue</a>") == number
+    assert 'class="addlink' not in client_of(supervisor).get(address).content.decode()
+
+
 def test_only_a_page_of_orders_speaks_of_orders(shop, supervisor):
     client, whole = client_of(supervisor), "An order is imported whole or not at all."
     run = small(client, ("A", "LEAFLET", 10), ("B", "LEAFLETT", 10))
