@@ -289,7 +289,10 @@ DOCKET_API_PER_MINUTE = env.number("DOCKET_API_PER_MINUTE", 600, low=10, high=10
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_identity": {"()": "apps.core.middleware.RequestIdentityFilter"}},
+    "filters": {
+        "request_identity": {"()": "apps.core.middleware.RequestIdentityFilter"},
+        "one_line": {"()": "apps.core.middleware.OneLineFilter"},
+    },
     "formatters": {
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",
@@ -303,7 +306,7 @@ LOGGING = {
         "stdout": {
             "class": "logging.StreamHandler",
             "stream": sys.stdout if env.choice("LOG_STREAM", "stderr", ("stdout", "stderr")) == "stdout" else sys.stderr,
-            "filters": ["request_identity"],
+            "filters": ["request_identity", "one_line"],
             "formatter": env.choice("LOG_FORMAT", "plain" if DEBUG else "json", ("plain", "json")),
         }
     },

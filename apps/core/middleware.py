@@ -25,6 +25,15 @@ class RequestIdentityFilter(logging.Filter):
         return True
 
 
+class OneLineFilter(logging.Filter):
+    """Takes the traceback off a refusal (403, 404 and such): only faults of the program have one."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.") and record.levelno < logging.ERROR:
+            record.exc_info = record.exc_text = None
+        return True
+
+
 def request_identity(get_response: Callable) -> Callable:
     """Give the request an id (the caller's, where it is a sane one) and say which door it came through.
 

@@ -8,8 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from apps.accounts.access import Access, access_of
 from apps.accounts.models import User
@@ -29,12 +28,12 @@ from apps.workorders.states import OrderStatus, Priority, TaskStatus
 MOST = 6  # rows of a panel; the rest is one click away
 # The next moves on a task that the home page offers as buttons.
 VERBS = {
-    "start": _lazy("Start"),
-    "resume": _lazy("Resume"),
-    "report": _lazy("Report"),
-    "complete": _lazy("Complete"),
-    "claim": _lazy("Claim"),
-    "assign": _lazy("Assign"),
+    "start": gettext_lazy("Start"),
+    "resume": gettext_lazy("Resume"),
+    "report": gettext_lazy("Report"),
+    "complete": gettext_lazy("Complete"),
+    "claim": gettext_lazy("Claim"),
+    "assign": gettext_lazy("Assign"),
 }
 
 

@@ -8,9 +8,9 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, path, reverse
+from django.urls import path, reverse
 from django.utils.html import format_html_join
-from django.utils.translation import gettext, ngettext, pgettext_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
@@ -23,30 +23,25 @@ from apps.core.errors import InvalidInput, RuleError
 from apps.core.export import FORMATS
 from apps.core.forms import tell
 from apps.core.validation import validated
-from apps.imports import exports, services
-from apps.imports.badrows import as_workbook, columns_of, read_back
+from apps.imports import exports, planpage, services
+from apps.imports.badrows import as_workbook, read_back
 from apps.imports.exportable import Exportable, allowed_lists, download, lists, request_of
 from apps.imports.files import sheets_of
-from apps.imports.forms import CorrectedForm, SavedExportForm, SaveProfileForm, UploadForm, options_forms
+from apps.imports.forms import FROM_ITS_LIST, CorrectedForm, SavedExportForm, SaveProfileForm, UploadForm, options_forms
 from apps.imports.matching import Match, propose
 from apps.imports.models import (
     UNTOUCHED,
     ExportRun,
     ExportState,
     ImportProfile,
-    ImportRow,
     ImportRun,
     ImportState,
-    RowAction,
-    RowState,
     SavedExport,
 )  # fmt: skip
 from apps.imports.registry import KINDS, Kind, kinds_for
 from apps.imports.services import Ask
-from apps.imports.staging import as_typed
 from apps.imports.working import outlook
 
-PAGE = 200  # things of a plan on one page
 REMARKS = 500  # of each level on the page
 TO_FIX = 50  # wrong rows on one page
 STATES = {
@@ -55,8 +50,6 @@ STATES = {
     ImportState.STOPPED: "warning", ImportState.PARTLY: "warning", ImportState.APPLIED: "success", ImportState.REVERTING: "info",
     ImportState.REVERTED: "plain",
 }  # fmt: skip
-SHOWN = {RowAction.CREATE: pgettext_lazy("rows", "New"), RowAction.UPDATE: pgettext_lazy("rows", "Changed"), RowAction.SAME: _("The same")}
-CELL = "cell"  # cell-<row>-<column>: how a form names one
 
 
 @admin.register(ImportRun)
@@ -69,6 +62,7 @@ class ImportRunAdmin(VerbsOnlyAdmin):
     search_fields = ("file_name",)
     ordering = ("-pk",)
     actions = ()
+    show_add_link = False  # a button with words stands above the list
     quick_links = (
         (_("To apply"), "state__exact=planned"),
         (_("With errors"), "state__exact=faulty"),
@@ -105,6 +99,11 @@ class ImportRunAdmin(VerbsOnlyAdmin):
     @display(description=_("state"), ordering="state", label=STATES)
     def state_label(self, run: ImportRun) -> tuple[str, str]:
         return run.state, run.get_state_display()
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict | None = None) -> HttpResponse:
+        links = [{"label": gettext("Import orders or catalogue"), "icon": "upload_file", "url": reverse("admin:imports_upload")}]
+        may_add = self.has_add_permission(request)
+        return super().changelist_view(request, {"table_links": links if may_add else [], **(extra_context or {})})
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:imports_upload"))
@@ -146,7 +145,8 @@ class ImportRunAdmin(VerbsOnlyAdmin):
         profile = ImportProfile.objects.visible_to(request.user).filter(pk=run.options.get("profile")).first()
         sheets = sheets_of(run)
         matches = propose(kind, sheets, profile=profile.columns if profile else None, looks=looks_of(data, kind))
-        form = SaveProfileForm(data) if request.method == "POST" else SaveProfileForm()
+        is_shared = profile is not None and profile.owner_id == request.user.pk and profile.is_shared
+        form = SaveProfileForm(data) if request.method == "POST" else SaveProfileForm(initial={"is_shared": is_shared})
         if request.method == "POST":
             take_choices(data, matches)
             if form.is_valid():
@@ -157,7 +157,7 @@ class ImportRunAdmin(VerbsOnlyAdmin):
                 else:
                     return HttpResponseRedirect(self.object_url(run.pk))
         context = {
-            **self.admin_site.each_context(request), "title": str(run), "subtitle": self.what(run), "opts": self.opts, "run": run,
+            **self.admin_site.each_context(request), "title": planpage.title_of(run), "opts": self.opts, "run": run,
             "forms": [form], "sheets": [(at, sheet.name or gettext("the table")) for at, sheet in enumerate(sheets)],
             "matches": [(match, [(name, one.expected(), one.required) for name, one in match.resource.columns().items()])
                         for match in matches],
@@ -183,16 +183,21 @@ class ImportRunAdmin(VerbsOnlyAdmin):
             return HttpResponseRedirect(reverse("admin:imports_columns", args=[run.pk]))
         kind = KINDS.get(run.resource)
         levels, counts = run.told(REMARKS)
+        unit = kind.resources[0]._meta.model._meta.verbose_name_plural if kind else ""
         context = {
             **self.admin_site.each_context(request),
-            "title": str(run), "subtitle": self.what(run), "opts": self.opts, "run": run, "state_tone": STATES[ImportState(run.state)],
-            "totals": services.totals(run), "levels": levels, "counts": counts, "again": run.resource, "outlook": outlook(run),
-            "is_own": run.owner_id == request.user.pk, "is_untouched": run.state in UNTOUCHED,
-            "kept": run.rows.exclude(kept_because="").leading()[:PAGE],
-            **_actions(run), **_entries(request, run),
+            "title": planpage.title_of(run), "opts": self.opts, "run": run, "state_tone": STATES[ImportState(run.state)],
+            "totals": services.totals(run), "figures": planpage.figures(run), "unit": unit, "levels": levels, "counts": counts,
+            "again": run.resource, "outlook": outlook(run),
+            "is_own": run.owner_id == request.user.pk,
+            "is_untouched": run.state in UNTOUCHED, "is_reverted": run.state == ImportState.REVERTED,
+            "kept": run.rows.exclude(kept_because="").leading()[:planpage.PAGE],
+            **planpage.actions(run), **planpage.entries(request, run),
         }  # fmt: skip
         if context["is_own"] and kind and context["may_correct"]:
-            context |= {"to_fix": [_fixable(run, kind, row) for row in _wrong(run)[:TO_FIX]], "corrected_form": CorrectedForm()}
+            wrong = planpage.wrong(run)
+            context |= {"to_fix": [planpage.fixable(run, kind, row) for row in wrong[:TO_FIX]], "corrected_form": CorrectedForm()}
+            context |= {"wrong": wrong.count(), "held": context["bad"] - wrong.count()}
         return TemplateResponse(request, "admin/imports/plan.html", context)
 
     def progress_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -225,7 +230,7 @@ class ImportRunAdmin(VerbsOnlyAdmin):
         except RuleError as refusal:
             self.message_user(request, str(refusal), messages.INFO if refusal.code == "already_applied" else messages.ERROR)
         else:
-            level, said = _said(run)
+            level, said = planpage.said(run, was_applied=verb is services.apply_import)
             self.message_user(request, said, level)
         return HttpResponseRedirect(self.object_url(run.pk))
 
@@ -246,7 +251,7 @@ class ImportRunAdmin(VerbsOnlyAdmin):
     def correct_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Cells that were corrected on the page."""
         run = self._own(request, pk)
-        corrections = _typed(run, request.POST)
+        corrections = planpage.typed(run, request.POST)
         if not corrections:
             self.message_user(request, gettext("No cell was changed."), messages.INFO)
             return HttpResponseRedirect(self.object_url(run.pk))
@@ -377,101 +382,6 @@ def take_choices(data: Any, matches: Sequence[Match]) -> None:
                 one["column"] = name if name in match.resource.columns() else ""
 
 
-def _actions(run: ImportRun) -> dict[str, Any]:
-    """What can be done with the run now."""
-    opened = run.rows.open()
-    good, bad = opened.planned().count(), run.rows.bad().count()
-    done = run.rows.filter(state=RowState.DONE).count()
-    is_over = run.is_working or run.state in (ImportState.APPLIED, ImportState.REVERTED)
-    return {
-        "good": good, "bad": bad, "may_apply": bool(good and not bad and not is_over), "may_apply_good": bool(good and bad and not is_over),
-        "may_correct": bool(bad and not is_over), "may_plan_again": not is_over and bool(bad or opened.filter(action="").exists()),
-        "may_revert": bool(done and not run.is_working), "imported": done, "is_applied": run.state == ImportState.APPLIED,
-        "is_over": is_over or not opened.exists(),
-    }  # fmt: skip
-
-
-def _entries(request: HttpRequest, run: ImportRun) -> dict[str, Any]:
-    """One page of what the things become, of one kind or of all."""
-    show, page = request.GET.get("show", ""), request.GET.get("page", "1")
-    number = max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 6 else 1
-    rows = run.rows.planned().order_by("part", "number")
-    counts = {action: rows.filter(action=action).count() for action in SHOWN}
-    if show in SHOWN:
-        rows = rows.filter(action=show)
-    total = rows.count()
-    found = [
-        {
-            **row.entry,
-            "url": _address(row.address),
-            "state": row.state,
-            "tone": {"create": "success", "update": "warning"}.get(row.action, "plain"),
-        }
-        for row in rows[(number - 1) * PAGE : number * PAGE]
-    ]
-    return {
-        "entries": found, "show": show, "page": number, "entries_total": total, "has_next": number * PAGE < total,
-        "shows": [(action, label, counts[action]) for action, label in SHOWN.items() if counts[action]],
-    }  # fmt: skip
-
-
-def _wrong(run: ImportRun) -> Any:
-    return run.rows.open().filter(action__in=(RowAction.ERROR, RowAction.CONFLICT))
-
-
-def _fixable(run: ImportRun, kind: Kind, row: ImportRow) -> dict[str, Any]:
-    """A wrong row as the page offers it for correction: the cells that are wrong, and behind them all others."""
-    columns = kind.resources[row.part].columns()
-    wrong, others = [], []
-    told: dict[str, list] = {}
-    for remark in row.remarks:
-        if remark["level"] == "error":
-            told.setdefault(remark["name"] if remark["name"] in columns else "", []).append(remark)
-    for name in dict.fromkeys([*columns_of(run, kind, row.part), *(name for name in told if name)]):
-        cell = {"name": f"{CELL}-{row.pk}-{name}", "label": columns[name].label, "value": as_typed(row.cells.get(name))}
-        if name in told:
-            wrong.append({**cell, "remarks": told[name], "nearest": next((one["nearest"] for one in told[name] if one["nearest"]), "")})
-        else:
-            others.append(cell)
-    summary = " · ".join([cell["value"] for cell in others if cell["value"]][:4])
-    return {"row": row, "wrong": wrong, "others": others, "remarks": told.get("", []), "summary": summary}
-
-
-def _typed(run: ImportRun, data: Any) -> dict[int, dict[str, str]]:
-    """The cells of the form that say something else than the run's rows."""
-    typed: dict[int, dict[str, str]] = {}
-    for name, value in data.items():
-        kind, _dash, rest = name.partition("-")
-        pk, _dash, column = rest.partition("-")
-        if kind == CELL and pk.isascii() and pk.isdigit() and len(pk) < 19:
-            typed.setdefault(int(pk), {})[column] = value.replace("\x00", "").strip()
-    rows = {row.pk: row for row in run.rows.open().filter(pk__in=typed)}
-    changed = {
-        pk: {name: value for name, value in cells.items() if pk not in rows or value != as_typed(rows[pk].cells.get(name)).strip()}
-        for pk, cells in typed.items()
-    }
-    return {pk: cells for pk, cells in changed.items() if cells}
-
-
-def _said(run: ImportRun) -> tuple[int, str]:
-    """What became of a run, for whoever pressed the button."""
-    numbers = {"run": run.pk, "rows": run.rows_done, "left": run.rows_total - run.rows_done}
-    if run.is_working:
-        return messages.INFO, gettext("Import %(run)s goes on in the background. You get a notice when it is done.") % numbers
-    if run.state == ImportState.APPLIED and not run.rows.exclude(kept_because="").exists():
-        text = ngettext("Import %(run)s is applied: %(rows)s row.", "Import %(run)s is applied: %(rows)s rows.", run.rows_done)
-        return messages.SUCCESS, text % numbers
-    if run.state == ImportState.REVERTED:
-        return messages.SUCCESS, gettext("Import %(run)s is taken back: everything is as it was before.") % numbers
-    if run.state == ImportState.STOPPED:
-        return messages.WARNING, gettext("Import %(run)s is stopped.") % numbers
-    if run.state in UNTOUCHED:
-        return messages.INFO, gettext("The rows are planned again.")
-    if run.rows.exclude(kept_because="").exists():
-        return messages.WARNING, gettext("Not everything can be taken back: see below what stays, and why.")
-    return messages.WARNING, gettext("Import %(run)s is applied in part: %(rows)s rows are imported, %(left)s are left.") % numbers
-
-
 def _media(*forms: Any) -> Any:
     first, *others = (form.media for form in forms)
     return sum(others, first)
@@ -488,15 +398,6 @@ def _columns(kind: Kind) -> list[dict[str, Any]]:
     ]
 
 
-def _address(address: str) -> str:
-    """ "app.model:pk" -> the page of that object, "" where it has none."""
-    label, _colon, pk = address.partition(":")
-    try:
-        return reverse(f"admin:{label.replace('.', '_')}_change", args=[pk]) if pk else ""
-    except NoReverseMatch:
-        return ""
-
-
 def _list_name(resource: str) -> str:
     its_admin = lists().get(resource)
     return str(its_admin.opts.verbose_name_plural) if its_admin else resource
@@ -509,6 +410,7 @@ class SavedExportAdmin(ScopedAdmin):
     form = SavedExportForm
     list_display = ("name", "what", "filter_shown", "format", "every", "next_at")
     search_fields = ("name",)
+    show_add_link = False
     fieldsets = (
         (None, {"fields": ("resource", "query", "name", "format", "columns")}),
         (_("By itself"), {"fields": ("every", ("weekday", "hour"))}),
@@ -522,7 +424,18 @@ class SavedExportAdmin(ScopedAdmin):
     )  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return super().has_add_permission(request) and bool(allowed_lists(request.user))
+        """From the page of a list only, which names itself: no other page has a button for it."""
+        is_named = request.method == "POST" or "resource" in request.GET
+        return is_named and super().has_add_permission(request) and bool(allowed_lists(request.user))
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """A form that no list led to could not be saved: it is not shown."""
+        if object_id is None and super().has_add_permission(request) and not self.has_add_permission(request):
+            self.message_user(request, FROM_ITS_LIST, messages.WARNING)
+            return HttpResponseRedirect(reverse("admin:imports_savedexport_changelist"))
+        return super().changeform_view(request, object_id, form_url, {"show_save_and_add_another": False, **(extra_context or {})})
 
     def get_form(self, request: HttpRequest, obj: SavedExport | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change=change, **kwargs)
@@ -558,7 +471,7 @@ class ExportRunAdmin(VerbsOnlyAdmin):
 
     list_display = ("title_shown", "what", "format", "state_label", "rows_done", "created_at", "finished_at")
     list_filter = (("state", ChoicesDropdownFilter),)
-    fields = ("title_shown", "what", "filter_shown", "format", "state_label", "rows_done", "problem", "created_at", "finished_at")
+    fields = ("title_shown", "what", "filter_shown", "format", "state", "rows_done", "problem", "created_at", "finished_at")
     readonly_fields = fields
     ordering = ("-pk",)
     actions = ()

@@ -63,9 +63,12 @@ def choose_tables(kind: Kind, sheets: Sequence[Sheet]) -> list[tuple[type[Servic
 
 
 def _better_kind(kind: Kind, resource: type[ServiceResource], sheet: Sheet) -> Kind | None:
-    """Another kind that reads all it needs from the sheet, and more of its columns than `resource` does."""
-    mine = resource.fit(sheet)
-    for other in KINDS.values():
-        if other is not kind and any(one.fit(sheet) > mine and isinstance(one.table_of(sheet), Table) for one in other.resources):
-            return other
-    return None
+    """The kind that reads all it needs from the sheet and the most of its columns, if that is another one than `kind`."""
+    fits = [
+        (one.fit(sheet), other)
+        for other in KINDS.values()
+        for one in other.resources
+        if other is not kind and isinstance(one.table_of(sheet), Table)
+    ]
+    most, best = max(fits, key=lambda pair: pair[0], default=(0, None))
+    return best if most > resource.fit(sheet) else None

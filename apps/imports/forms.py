@@ -17,6 +17,8 @@ from apps.imports.models import ImportProfile, SavedExport
 from apps.imports.registry import Kind
 from apps.imports.tables import ENCODINGS, SEPARATORS, Reading
 
+FROM_ITS_LIST = _("Open the list that you want to export, and choose Save as export there.")
+
 
 class UploadForm(forms.Form):
     """The file. Whether it is a safe one is for the service to say."""
@@ -89,7 +91,7 @@ class SaveProfileForm(forms.Form):
         label=_("Shared"),
         required=False,
         widget=UnfoldBooleanSwitchWidget,
-        help_text=_("Everybody who may import the same can choose it too."),
+        help_text=_("Everybody who may import the same can choose it too. A profile that is shared stays so; its own page ends that."),
     )
 
 
@@ -131,8 +133,8 @@ class SavedExportForm(forms.ModelForm):
         if self.instance.pk:
             self.fields["resource"].disabled = self.fields["query"].disabled = True
 
-    def clean_resource(self) -> str:
-        resource = self.cleaned_data["resource"]
-        if resource not in self.offered:
-            raise forms.ValidationError(_("Open the list that you want to export, and save it from there."))
-        return resource
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        if data.get("resource") not in self.offered:
+            raise forms.ValidationError(FROM_ITS_LIST)  # of the whole form: the field is hidden, and so would its error be
+        return data

@@ -321,7 +321,7 @@ class SavedExport(Versioned):
 class ExportState(models.TextChoices):
     WAITING = "waiting", _("waiting")
     RUNNING = "running", _("being made")
-    DONE = "done", _("ready")
+    DONE = "done", pgettext_lazy("export", "ready")
     FAILED = "failed", _("not made")
 
 

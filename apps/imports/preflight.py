@@ -10,6 +10,7 @@ import zlib
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 from xml.parsers import expat
 
@@ -69,7 +70,7 @@ def check_size(size: int | None) -> None:
     if size > MOST_BYTES:
         raise refuse(
             _("The file has %(size)s MB; at most %(most)s MB are taken. Split it.")
-            % {"size": f"{size / MEGABYTE:,.0f}", "most": MOST_BYTES // MEGABYTE},
+            % {"size": f"{ceil(size / MEGABYTE * 10) / 10:,.1f}", "most": MOST_BYTES // MEGABYTE},
             "file_too_large",
         )
 

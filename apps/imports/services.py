@@ -188,7 +188,7 @@ def save_profile(kind: Kind, name: str, matches: Sequence[Match], *, by: Any, is
             for match in matches
             if match.places
         }
-        profile.is_shared = is_shared
+        profile.is_shared = profile.is_shared or is_shared  # its own page ends that
         try:
             validated(profile)
         except InvalidInput as refusal:

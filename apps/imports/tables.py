@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 
 from defusedxml import ElementTree
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import pgettext_lazy
 from import_export.formats import base_formats
 from python_calamine import CalamineError, CalamineWorkbook
 from tablib import Dataset
@@ -23,7 +23,12 @@ from apps.imports.preflight import MOST_COLUMNS, MOST_ROWS, check_size, check_wo
 
 HEADER_WITHIN = 30  # rows from the top
 TOTALS = {"合计", "总计", "小计", "共计", "total", "totals", "sum", "grand total", "subtotal"}
-SEPARATORS = {",": _lazy("comma"), ";": _lazy("semicolon"), "\t": _lazy("tab"), "|": _lazy("bar")}
+SEPARATORS = {
+    ",": pgettext_lazy("separator", "comma"),
+    ";": pgettext_lazy("separator", "semicolon"),
+    "\t": pgettext_lazy("separator", "tab"),
+    "|": pgettext_lazy("separator", "bar"),
+}
 ENCODINGS = {"utf-8-sig": "UTF-8", "gb18030": "GBK", "utf-16": "UTF-16"}
 ROW, SPOILT = "#row", "#spoilt"  # columns of the dataset that no file has: where the row stood, and what is wrong with it as a whole
 

@@ -366,7 +366,8 @@ def _write_conflict(unit: Unit, outcome: Outcome, refusal: Exception | None = No
 
 
 def _end_apply(run: ImportRun) -> None:
-    run.applied_at = timezone.now()
+    if run.rows.filter(state=RowState.DONE).exists():  # all of it may be conflicts
+        run.applied_at = timezone.now()
     settle(run)
     left = run.rows.open().count()
     kind = "import_partly" if left else "import_applied"

@@ -23,7 +23,7 @@ KINDS = {
     "export_ready": _("Export %(run)s is ready: %(rows)s rows. The file is kept for %(days)s days."),
     "export_failed": _("Export %(run)s was not made: %(reason)s"),
     "import_applied": _("Import %(run)s is applied: %(rows)s rows."),
-    "import_partly": _("Import %(run)s is applied in part: %(rows)s rows, %(left)s are left."),
+    "import_partly": _("Import %(run)s is applied in part. Rows imported: %(rows)s, left: %(left)s."),
     "import_reverted": _("Import %(run)s is taken back."),
     "import_kept": _("Import %(run)s is taken back as far as it can be: %(kept)s stay, and its page says why."),
 }

@@ -1,6 +1,7 @@
 """Around every request: an id that can be followed, and a plain answer where the database cannot write."""
 
 import logging
+from io import StringIO
 
 import pytest
 from django.db import OperationalError
@@ -8,7 +9,8 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 
 from apps.core.context import Signature, signature, signed
-from apps.core.middleware import RequestIdentityFilter, request_identity, storage_faults
+from apps.core.middleware import OneLineFilter, RequestIdentityFilter, request_identity, storage_faults
+from tests.personas import client_of
 
 
 def ask(path: str = "/admin/", **headers):
@@ -59,6 +61,21 @@ def test_every_log_line_has_the_request_id():
     with signed(request_id="abc"):
         RequestIdentityFilter().filter(record)
     assert record.request_id == "abc"
+
+
+def test_a_refusal_is_one_line_of_the_log_and_a_fault_has_its_traceback(operator, monkeypatch):
+    (handler,) = [one for one in logging.getLogger().handlers if any(isinstance(rule, OneLineFilter) for rule in one.filters)]
+    lines = StringIO()
+    monkeypatch.setattr(handler, "stream", lines)
+    client = client_of(operator)
+    assert [client.get(path).status_code for path in ("/admin/imports/importrun/upload/", "/admin/tasks/task/0/change/")] == [403, 404]
+    refused = lines.getvalue()
+    assert (refused.count("Forbidden"), refused.count("Not Found"), "Traceback" in refused) == (1, 1, False)
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        logging.getLogger("django.request").exception("Internal Server Error: %s", "/")
+    assert "Traceback" in lines.getvalue()
 
 
 def fault(path: str, error: Exception):

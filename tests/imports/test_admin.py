@@ -1,13 +1,17 @@
 """The import pages, as people use them."""
 
+import re
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from apps.accounts.models import Membership
 from apps.catalog.models import Customer, Product
-from apps.imports import services, working
+from apps.core.errors import InvalidInput
+from apps.imports import planpage, services, working
 from apps.imports.models import ImportRun, ImportState
+from apps.imports.preflight import MOST_BYTES, check_size
 from apps.imports.uploads import KEPT, CappedUpload
 from apps.workorders import services as do
 from apps.workorders.models import OrderLine, WorkOrder
@@ -72,6 +76,80 @@ def test_pressing_apply_twice_imports_once(catalogue, supervisor):
     answer = client.post(address, follow=True)
     assert "was applied already" in answer.content.decode()
     assert WorkOrder.objects.count() == 12
+
+
+def figures(page):
+    """{label: figure} of the page's head."""
+    found = re.findall(r'docket-figure-label">([^<]+)</p><p class="docket-figure-value">(.+?)</p>', page.content.decode())
+    return {label: re.sub(r"<[^>]+>", "", value).strip() for label, value in found}
+
+
+def test_the_figures_tell_what_was_made_what_is_left_and_what_was_taken_back(catalogue, supervisor):
+    client = client_of(supervisor)
+    page = upload(client, "orders-messy.xlsx")
+    run = ImportRun.objects.first()
+    assert figures(page).items() >= {"To create": "6 work orders", "Errors": "11"}.items()
+    assert 'Rows to correct <span class="docket-label docket-danger">11</span>' in page.content.decode()
+    assert "7 more rows belong together with these, and wait for them." in page.content.decode()
+    page = client.post(at("apply", run), {"rows": "good"}, follow=True)
+    assert figures(page).items() >= {"Created": "6 work orders", "Rows imported": "6"}.items()
+    assert "To create" not in figures(page)
+    page = client.post(at("revert", run), follow=True)
+    assert figures(page).items() >= {"Taken back": "6 work orders", "Rows imported": "0"}.items()
+    assert figures(page).keys().isdisjoint({"To create", "Created", "Errors"})
+    assert "docket-figure docket-wide docket-danger" not in page.content.decode()
+
+
+def test_an_import_that_changes_nothing_says_so(shop, supervisor):
+    client, row = client_of(supervisor), b"Code,Name\nSUN,Sunrise\n"
+    page = client.post(reverse("admin:imports_upload") + "?resource=customers", {"file": SimpleUploadedFile("c.csv", row)}, follow=True)
+    assert figures(page)["The same"] == "1"
+    run = ImportRun.objects.get()
+    assert f"Import {run.pk} · Customers · c.csv" in page.content.decode()
+    page = client.post(at("apply", run), follow=True)
+    assert f"Import {run.pk} is applied: nothing had to be changed" in page.content.decode()
+
+
+def test_an_import_whose_rows_all_changed_meanwhile_says_that_nothing_was_imported(shop, supervisor):
+    client, content = client_of(supervisor), b"Code,Name,Phone\nSUN,Sunrise,5\n"
+    client.post(reverse("admin:imports_upload") + "?resource=customers", {"file": SimpleUploadedFile("c.csv", content)})
+    run = ImportRun.objects.get()
+    Customer.objects.get(code="SUN").save()
+    page = client.post(at("apply", run), follow=True).content.decode()
+    assert "Nothing was imported: what the rows would change has changed meanwhile." in page
+    assert "applied at" not in page
+    assert ImportRun.objects.get().applied_at is None
+    page = client.post(at("again", run), follow=True).content.decode()
+    assert "The rows are planned again." in page
+    assert f"Import {run.pk} is applied: 1 row." in client.post(at("apply", run), follow=True).content.decode()
+
+
+def test_the_list_of_imports_has_a_button_with_words_for_who_may_import(shop, supervisor, auditor):
+    address, upload_page = reverse("admin:imports_importrun_changelist"), reverse("admin:imports_upload")
+    for user, number in ((supervisor, 1), (auditor, 0)):
+        page = client_of(user).get(address).content.decode()
+        assert page.count(f'href="{upload_page}"') == number
+        assert page.count("</span>Import orders or catalogue</a>") == number
+    assert 'class="addlink' not in client_of(supervisor).get(address).content.decode()
+
+
+def test_only_a_page_of_orders_speaks_of_orders(shop, supervisor):
+    client, whole = client_of(supervisor), "An order is imported whole or not at all."
+    run = small(client, ("A", "LEAFLET", 10), ("B", "LEAFLETT", 10))
+    assert whole in client.get(page_of(run)).content.decode()
+    content = b"Code,Name,Salesperson\nN1,New,\nN2,Newer,nobodyy\n"
+    address = reverse("admin:imports_upload") + "?resource=customers"
+    page = client.post(address, {"file": SimpleUploadedFile("c.csv", content)}, follow=True).content.decode()
+    assert "Correct it below, or import the good ones now" in page
+    assert whole not in page
+    assert "<h2>Import: Customers</h2>" in client.get(address).content.decode()
+
+
+def test_the_separators_are_told_in_the_persons_language(shop, supervisor):
+    client = client_of(supervisor)
+    page = client.get(reverse("admin:imports_upload"), headers={"Accept-Language": "zh-hans"}).content.decode()
+    for name in ("逗号", "分号", "制表符", "竖线"):
+        assert f">{name}</option>" in re.sub(r">\s+|\s+<", lambda found: found[0].strip(), page)
 
 
 def test_no_address_changes_anything_on_get(catalogue, supervisor):
@@ -143,8 +221,13 @@ def test_a_file_above_the_limit_is_told_by_its_true_size(shop, supervisor):
         reverse("admin:imports_upload") + "?resource=orders", {"file": SimpleUploadedFile("big.csv", content), **options()}
     )
     assert answer.status_code == 200
-    assert "The file has 30 MB; at most 20 MB are taken. Split it." in answer.content.decode()
+    assert "The file has 30.1 MB; at most 20 MB are taken. Split it." in answer.content.decode()
     assert ImportRun.objects.count() == 0
+
+
+def test_a_file_a_little_above_the_limit_is_told_as_above():
+    with pytest.raises(InvalidInput, match=r"The file has 20\.1 MB; at most 20 MB are taken\."):
+        check_size(MOST_BYTES + 1)
 
 
 def test_no_more_of_a_large_upload_is_kept_than_could_be_used():
@@ -193,7 +276,7 @@ def test_cells_are_corrected_on_the_page_and_the_rest_is_imported(shop, supervis
     answer = client.post(at("correct", run), {f"cell-{row.pk}-product": "LEAFLETT", f"cell-{row.pk}-quantity": "10"}, follow=True)
     assert "No cell was changed." in answer.content.decode()
     answer = client.post(at("apply", run), {"rows": "good"}, follow=True)
-    assert f"Import {run.pk} is applied in part: 1 rows are imported, 1 are left." in answer.content.decode()
+    assert f"Import {run.pk} is applied in part. Rows imported: 1, left: 1." in answer.content.decode()
     answer = client.post(at("correct", run), {f"cell-{row.pk}-product": "LEAFLET"}, follow=True)
     assert "The rest can be imported" in answer.content.decode()
     answer = client.post(at("apply", run), follow=True)
@@ -274,9 +357,7 @@ def test_a_plan_is_made_again_when_what_it_lacked_was_added(shop, supervisor):
 
 
 def test_the_rows_of_a_plan_are_shown_by_kind_and_page(shop, supervisor, monkeypatch):
-    from apps.imports import admin
-
-    monkeypatch.setattr(admin, "PAGE", 2)
+    monkeypatch.setattr(planpage, "PAGE", 2)
     client = client_of(supervisor)
     run = small(client, *((f"A{n}", "LEAFLET", 10) for n in range(3)))
     assert "?show=&amp;page=2#plan" in client.get(page_of(run)).content.decode()

@@ -34,7 +34,7 @@ def test_a_file_is_planned_applied_and_taken_back(catalogue, maker):
     assert said.startswith(f"Import {run.pk}: 12 rows. create 12, lines 12, quantity 55,600.")
     assert (run.state, WorkOrder.objects.count(), run.owner.username) == (ImportState.PLANNED, 0, "supervisor")
     said = ran("import_file", file, "--resource", "orders", "--as", "supervisor", "--apply", "--set", ORDERED)
-    assert said.endswith("12 of 12 rows are imported.\n")
+    assert said.endswith("12 of 12 rows imported.\n")
     assert set(WorkOrder.objects.values_list("maker__username", flat=True)) == {"maker"}
     run = ImportRun.objects.first()
     assert ran("import_file", "--revert", run.pk, "--as", "supervisor") == f"Import {run.pk} is taken back.\n"
@@ -48,11 +48,18 @@ def test_rows_that_are_left_are_named_and_make_exit_code_2(shop, supervisor, tmp
         said = StringIO()
         with pytest.raises(CommandError) as refusal:
             call_command(*map(str, words), *more, stdout=said)
-        assert refusal.value.returncode == 2
+        assert (refusal.value.returncode, "1 row of import" in str(refusal.value)) == (2, True)
         assert "error: row 3 Salesperson: nobodyy is no known salesperson" in said.getvalue()
         assert Customer.objects.filter(code__in=["N1", "N2"]).count() == made
     with pytest.raises(CommandError, match="Correct them, or import only the good ones") as refusal:
         ran(*words, "--apply")
+    assert refusal.value.returncode == 1
+
+
+def test_headers_that_are_not_known_are_told_with_the_ways_to_name_them(shop, supervisor, tmp_path):
+    file = written(tmp_path / "c.csv", "Colour,Shape\nred,round\n")
+    with pytest.raises(CommandError, match=r"No header row with the needed columns was found.*--profile.*the import page") as refusal:
+        ran("import_file", file, "--resource", "customers", "--as", "supervisor")
     assert refusal.value.returncode == 1
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -15,6 +16,7 @@ from apps.accounts.roles import Role
 from apps.catalog.models import Customer
 from apps.core.jobs import run as run_job
 from apps.imports import exportable, exports
+from apps.imports.forms import FROM_ITS_LIST
 from apps.imports.models import ExportRun, ExportState, SavedExport
 from apps.imports.services import plan_import, totals
 from apps.notices.models import Notice
@@ -62,6 +64,9 @@ def test_a_long_list_is_made_by_a_job_and_waits_privately_for_its_owner(shop, pl
     file = download(client, run)
     assert file.getvalue().decode("utf-8-sig").splitlines()[1].startswith("L0,Long 0,")
     assert "no-store" in file["Cache-Control"]
+    shown = client.get(page).content.decode()
+    assert re.search(r">\s*ready\s*<", shown)
+    assert "&#x27;done&#x27;" not in shown
     assert download(client_of(supervisor), run).status_code == 404
     assert client_of(supervisor).get(page).status_code == 404
     planner.groups.clear()
@@ -110,8 +115,19 @@ def test_a_list_is_saved_with_its_filter_columns_and_hour(shop, planner):
 def test_no_other_list_and_no_other_column_can_be_saved(shop, planner, given):
     client, add = client_of(planner), reverse("admin:imports_savedexport_add")
     form = fields_of(client.get(add, {"resource": LIST}))
-    assert client.post(add, form | {"name": "x"} | given).status_code == 200
+    answer = client.post(add, form | {"name": "x"} | given)
+    assert (answer.status_code, str(FROM_ITS_LIST) in answer.content.decode()) == (200, given.get("resource") != LIST)
     assert not SavedExport.objects.exists()
+
+
+def test_an_export_is_saved_from_its_list_and_from_nowhere_else(shop, planner):
+    client, add = client_of(planner), reverse("admin:imports_savedexport_add")
+    answer = client.get(add, follow=True)
+    assert answer.redirect_chain == [(reverse("admin:imports_savedexport_changelist"), 302)]
+    assert str(FROM_ITS_LIST) in answer.content.decode()
+    saved = exports.save(SavedExport(name="Daily", resource=LIST, format="csv"), by=planner)
+    for page in (answer, client.get(answer.request["PATH_INFO"]), client.get(reverse("admin:imports_savedexport_change", args=[saved.pk]))):
+        assert f'href="{add}' not in page.content.decode()
 
 
 def test_what_is_due_runs_once_and_again_a_day_later(shop, planner):

@@ -119,6 +119,18 @@ def test_only_the_owner_renames_shares_and_deletes(shop, supervisor, planner):
     assert not ImportProfile.objects.filter(pk=profile.pk).exists()
 
 
+def test_a_shared_profile_that_is_saved_again_stays_shared(shop, planner):
+    client, profile = client_of(planner), make_profile(planner, is_shared=True)
+    for given, starts in (({"profile": profile.pk}, "on"), ({}, None)):
+        page = upload(client, by_hand="on", **given)
+        assert fields_of(page).get("is_shared") == starts
+        chosen = fields_of(page) | {"column-0-0": "code", "column-0-1": "name", "save_as": "GmbH"}
+        chosen.pop("is_shared", None)
+        client.post(page.redirect_chain[-1][0], chosen)
+        profile.refresh_from_db()
+        assert (profile.is_shared, "ansprechpartner" in profile.columns["0"]) == (True, True)
+
+
 def test_a_profile_out_of_sight_is_no_choice(shop, supervisor, planner):
     profile = make_profile(planner)
     client = client_of(supervisor)

@@ -246,9 +246,10 @@ def test_two_presses_at_the_same_moment_import_once(catalogue, supervisor):
     assert WorkOrder.objects.count() == 12
 
 
+@pytest.mark.parametrize("resource", ["catalogue", "tasks", "rules"])
 @pytest.mark.parametrize("name", ["orders-october.xlsx", "orders-messy.xlsx", "orders-gbk.csv", "orders-semicolon.csv"])
-def test_a_file_of_orders_is_not_taken_for_products(catalogue, supervisor, name):
+def test_a_file_of_orders_is_taken_for_nothing_else(catalogue, superuser, name, resource):
     with pytest.raises(InvalidInput, match="This looks like Orders with their lines") as refusal:
-        plan(sample(name), supervisor, "catalogue")
+        plan(sample(name), superuser, resource)
     assert refusal.value.code == "file_kind"
     assert not ImportRun.objects.filter(file_name=name).exists()

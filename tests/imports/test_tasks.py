@@ -275,5 +275,5 @@ def test_the_page_and_the_command_fill_in_the_list(shop, supervisor, running_tas
     path = tmp_path / "tasks.xlsx"
     path.write_bytes(workbook(["Task", "Good so far"], [f"T{running_task.pk}", 40]).read())
     call_command("import_file", str(path), resource="tasks", user="supervisor", apply=True)
-    assert "1 of 1 rows are imported." in capsys.readouterr().out
+    assert "1 of 1 row imported." in capsys.readouterr().out
     assert state_of(running_task)[3] == 40

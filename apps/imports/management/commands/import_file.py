@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.models import User
 from apps.core.context import signed
-from apps.core.errors import RuleError
+from apps.core.errors import InvalidInput, RuleError
 from apps.imports import services
 from apps.imports.forms import options_forms
 from apps.imports.models import ImportProfile, ImportRun, ImportState
@@ -75,17 +75,22 @@ class Command(BaseCommand):
                 )
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
+        except InvalidInput as refusal:
+            if refusal.code != "file_columns" or profile:
+                raise
+            hint = "Rename the headers, or name a profile with --profile; the import page asks which column is which, and saves one."
+            raise CommandError(f"{refusal} {hint}") from refusal
         self._tell_plan(run)
         if apply:
             run = services.apply_import(run, by=by, only_good=only_good, told=self._progress())
-            self.stdout.write(f"Import {run.pk}: {run.rows_done} of {run.rows_total} rows are imported.")
+            self.stdout.write(f"Import {run.pk}: {run.rows_done} of {_rows(run.rows_total)} imported.")
         bad = run.rows.bad().count()
         if bad:
-            raise CommandError(f"{bad} rows of import {run.pk} cannot be imported as they are.", returncode=LEFT_OVER)
+            raise CommandError(f"{_rows(bad)} of import {run.pk} cannot be imported as they are.", returncode=LEFT_OVER)
 
     def _tell_plan(self, run: ImportRun) -> None:
         sums = ", ".join(f"{name} {number:,}" for name, number in services.totals(run).items())
-        self.stdout.write(f"Import {run.pk}: {run.rows_total} rows. {sums or 'nothing to import'}.")
+        self.stdout.write(f"Import {run.pk}: {_rows(run.rows_total)}. {sums or 'nothing to import'}.")
         for one in run.problems:
             place = " ".join(str(part) for part in (one["sheet"], one["row"] and f"row {one['row']}", one["column"]) if part)
             self.stdout.write(f"{one['level']}: {place + ': ' if place else ''}{one['message']}")
@@ -114,6 +119,10 @@ class Command(BaseCommand):
             self.stderr.write(f"\r{run.state} [{'#' * filled}{' ' * (BAR - filled)}] {percent} %", ending=end)
 
         return draw
+
+
+def _rows(number: int) -> str:
+    return f"{number} row" if number == 1 else f"{number} rows"
 
 
 def _profile(name: str | None, kind: Kind, by: User) -> ImportProfile | None:
