@@ -107,6 +107,16 @@ def test_a_list_is_exported_with_its_filters_for_one_persons_eyes(shop, planner,
     assert json.loads((tmp_path / "t.json").read_text()) == []
 
 
+@pytest.mark.parametrize("name", ["status__exact=zzz", "status__in=draft,zzz"])
+def test_a_filter_by_a_value_that_there_is_not_writes_nothing_and_makes_exit_code_2(everybody, tmp_path, name):
+    words = ("export", "orders", "--as", "planner", "--out", tmp_path / "o.csv", "--filter")
+    with pytest.raises(CommandError, match=r"there is no 'zzz'\. Use one of: draft, ") as refusal:
+        ran(*words, name)
+    assert refusal.value.returncode == 2
+    assert list(tmp_path.iterdir()) == []
+    ran(*words, name.replace("zzz", "approved"))
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -3,14 +3,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Model
 
 from apps.core.errors import RuleError
 from apps.core.export import FORMATS, as_file
 from apps.imports.exportable import Exportable, lists, rows_for
 
 CHUNK = 1024 * 1024
+NO_SUCH_VALUE = 2  # the exit code where a filter asks for a value that its column never has
 
 
 def exportable() -> dict[str, Exportable]:
@@ -19,7 +22,10 @@ def exportable() -> dict[str, Exportable]:
 
 
 class Command(BaseCommand):
-    help = "Write a list to a file as its page's export does: with its filters, for one person's eyes."
+    help = (
+        "Write a list to a file as its page's export does: with its filters, for one person's eyes. "
+        "Exit code 0: done; 1: refused; 2: a filter asks for a value that there is not. Nothing is written then."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("resource", help="customers, products, tools, orders, tasks, rules or people.")
@@ -38,11 +44,13 @@ class Command(BaseCommand):
         kind = out.suffix.removeprefix(".").lower()
         if kind not in FORMATS:
             raise CommandError(f"{out} ends in no known format. Use one of: {', '.join(FORMATS)}.")
-        query = urlencode([tuple(one.partition("=")[::2]) for one in filters])
+        asked = [one.partition("=")[::2] for one in filters]
         try:
-            _count, rows = rows_for(named[resource].opts.label_lower, query, by=by)
+            _count, rows = rows_for(named[resource].opts.label_lower, urlencode(asked), by=by)
         except RuleError as refusal:
             raise CommandError(f"{user} gets no {resource}: {refusal}") from refusal
+        for name, value in asked:
+            _refuse_impossible(named[resource].model, name, value)
         try:
             with as_file(rows, kind) as content, out.open("wb") as file:
                 while chunk := content.read(CHUNK):
@@ -51,3 +59,14 @@ class Command(BaseCommand):
             raise CommandError(f"{out} cannot be written: {error.strerror}.") from error
         if sys.stdout.isatty():
             self.stdout.write(f"{out}: {out.stat().st_size:,} bytes.")
+
+
+def _refuse_impossible(model: type[Model], name: str, value: str) -> None:
+    """Refuse a value that is none of the column's choices; `name` was accepted by the list's filters."""
+    path, _dashes, lookup = name.rpartition("__")
+    if lookup not in ("exact", "in"):
+        return
+    known = [str(choice) for choice, _label in get_fields_from_path(model, path)[-1].flatchoices]
+    wrong = [one for one in (value.split(",") if lookup == "in" else [value]) if known and one not in known]
+    if wrong:
+        raise CommandError(f"--filter {name}: there is no {wrong[0]!r}. Use one of: {', '.join(known)}.", returncode=NO_SUCH_VALUE)
