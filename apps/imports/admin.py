@@ -246,7 +246,9 @@ class ImportRunAdmin(VerbsOnlyAdmin):
         return self._do(request, self._own(request, pk), services.stop)
 
     def again_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._do(request, self._own(request, pk), services.plan_again, seconds=services.AT_ONCE)
+        """Plan anew what is not imported; or take in again, and plan, what was left out."""
+        verb = services.take_in_left_out if request.POST.get("rows") == "left" else services.plan_again
+        return self._do(request, self._own(request, pk), verb, seconds=services.AT_ONCE)
 
     def correct_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Cells that were corrected on the page."""

@@ -25,7 +25,7 @@ FIGURES = {
     ("", RowAction.SAME): _("The same"),
     (RowState.UNDONE, ""): pgettext_lazy("rows", "Taken back"),
 }
-CELL = "cell"  # cell-<row>-<column>: how a form names one
+CELL, LEAVE = "cell", "leave"  # cell-<row>-<column>, leave-<row>: how a form names them
 
 
 def figures(run: ImportRun) -> list[tuple[Any, int]]:
@@ -46,6 +46,7 @@ def actions(run: ImportRun) -> dict[str, Any]:
         "good": good, "bad": bad, "may_apply": bool(good and not bad and not is_over), "may_apply_good": bool(good and bad and not is_over),
         "may_correct": bool(bad and not is_over), "may_plan_again": not is_over and bool(bad or opened.filter(action="").exists()),
         "may_revert": bool(done and not run.is_working), "imported": done, "is_over": is_over or not opened.exists(),
+        "left_out": [] if run.is_working else run.rows.left_out()[:PAGE], "may_take_in": not is_over,
     }  # fmt: skip
 
 
@@ -96,19 +97,23 @@ def fixable(run: ImportRun, kind: Kind, row: ImportRow) -> dict[str, Any]:
 
 
 def typed(run: ImportRun, data: Any) -> dict[int, dict[str, str]]:
-    """The cells of the form that say something else than the run's rows."""
+    """The cells of the form that say something else than the run's rows; of a row that is to be left out, all of them, blank."""
     typed: dict[int, dict[str, str]] = {}
+    leaving: set[int] = set()
     for name, value in data.items():
         kind, _dash, rest = name.partition("-")
         pk, _dash, column = rest.partition("-")
         if kind == CELL and pk.isascii() and pk.isdigit() and len(pk) < 19:
             typed.setdefault(int(pk), {})[column] = value.replace("\x00", "").strip()
-    rows = {row.pk: row for row in run.rows.open().filter(pk__in=typed)}
+        elif kind == LEAVE and rest.isascii() and rest.isdigit() and len(rest) < 19:
+            leaving.add(int(rest))
+    rows = {row.pk: row for row in run.rows.open().filter(pk__in={*typed, *leaving})}
     changed = {
         pk: {name: value for name, value in cells.items() if pk not in rows or value != as_typed(rows[pk].cells.get(name)).strip()}
         for pk, cells in typed.items()
     }
-    return {pk: cells for pk, cells in changed.items() if cells}
+    blank = {pk: dict.fromkeys(KINDS[run.resource].resources[rows[pk].part].columns(), "") for pk in leaving if pk in rows}
+    return {pk: cells for pk, cells in changed.items() if cells} | blank
 
 
 def title_of(run: ImportRun) -> str:
@@ -120,7 +125,7 @@ def title_of(run: ImportRun) -> str:
 def said(run: ImportRun, *, was_applied: bool) -> tuple[int, str]:
     """What became of a run, for whoever pressed the button, which was perhaps that of applying."""
     done = run.rows.filter(state=RowState.DONE)
-    numbers = {"run": run.pk, "rows": run.rows_done, "left": run.rows_total - run.rows_done}
+    numbers = {"run": run.pk, "rows": run.rows_done, "left": run.rows.open().count()}
     if run.is_working:
         return messages.INFO, gettext("Import %(run)s goes on in the background. You get a notice when it is done.") % numbers
     if run.state == ImportState.APPLIED and not run.rows.exclude(kept_because="").exists():

@@ -70,7 +70,7 @@ def check_size(size: int | None) -> None:
     if size > MOST_BYTES:
         raise refuse(
             _("The file has %(size)s MB; at most %(most)s MB are taken. Split it.")
-            % {"size": f"{ceil(size / MEGABYTE * 10) / 10:,.1f}", "most": MOST_BYTES // MEGABYTE},
+            % {"size": f"{ceil(size / MEGABYTE * 10) / 10:,.1f}".removesuffix(".0"), "most": MOST_BYTES // MEGABYTE},
             "file_too_large",
         )
 

@@ -310,6 +310,32 @@ def test_the_wrong_rows_are_downloaded_and_uploaded_again(shop, supervisor):
     assert "This field is required." in client.post(at("corrected", run), follow=True).content.decode()
 
 
+def test_a_row_is_left_out_on_the_page_and_taken_in_again(shop, supervisor):
+    client = client_of(supervisor)
+    run = small(client, ("A", "LEAFLET", 10), ("B", "LEAFLETT", 5))
+    wrong = run.rows.get(number=3)
+    page = client.post(at("correct", run), {f"leave-{wrong.pk}": "1", f"cell-{wrong.pk}-product": "LEAFLETT"}, follow=True).content.decode()
+    assert "This is what the import would do" in page
+    assert 'id="left-out"' in page
+    assert (run.rows.left_out().get().pk, run.rows.left_out().get().cells["product"]) == (wrong.pk, "LEAFLETT")
+    page = client.post(at("again", run), {"rows": "left"}, follow=True).content.decode()
+    assert "1 row cannot be imported yet" in page
+    assert 'id="left-out"' not in page
+    client.post(at("correct", run), {f"leave-{wrong.pk}": "1"})
+    page = client.post(at("apply", run), follow=True).content.decode()
+    assert "is applied: 1 row." in page
+    assert "Take them in again" not in page
+
+
+@pytest.mark.parametrize("name", ["leave-", "leave-0", "leave-x", "leave-99999999999999999999", "leave-1-product"])
+def test_a_forged_row_is_not_left_out(shop, supervisor, name):
+    client = client_of(supervisor)
+    run, other = small(client, ("A", "LEAFLETT", 10)), small(client_of(shop.people["planner"]), ("B", "LEAFLETT", 10))
+    assert client.post(at("correct", run), {name: "1", f"leave-{other.rows.get().pk}": "1"}).status_code == 302
+    assert not run.rows.left_out().exists()
+    assert not other.rows.left_out().exists()
+
+
 def test_an_import_is_taken_back_on_its_page(shop, supervisor):
     client = client_of(supervisor)
     run = small(client, ("A", "LEAFLET", 10), ("B", "POSTER", 5))
