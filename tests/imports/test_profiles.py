@@ -35,6 +35,8 @@ def test_a_file_with_strange_headers_leads_to_the_choice_of_columns_and_the_next
     text = page.content.decode()
     assert "Not recognised yet: Code (编码), Name (名称)" in text
     assert "Kürzel</strong> · K1" in text
+    assert text.count("<h2>Customers</h2>") == 1
+    assert f"Import {run.pk} · Customers · customers.xlsx" in text
     chosen = fields_of(page) | {"column-0-0": "code", "column-0-1": "name", "save_as": "Handels-GmbH"}
     answer = client.post(page.redirect_chain[-1][0], {**chosen, "column-0-1": ""}, follow=True)
     assert "Choose a column of the file for: Name (名称)." in answer.content.decode()
