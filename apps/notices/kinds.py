@@ -22,7 +22,7 @@ KINDS = {
     "job_given_up": _("Background job %(job)s is given up: %(reason)s"),
     "export_ready": _("Export %(run)s is ready: %(rows)s rows. The file is kept for %(days)s days."),
     "export_failed": _("Export %(run)s was not made: %(reason)s"),
-    "import_applied": _("Import %(run)s is applied: %(rows)s rows."),
+    "import_applied": _("Import %(run)s is applied. Rows imported: %(rows)s."),
     "import_partly": _("Import %(run)s is applied in part. Rows imported: %(rows)s, left: %(left)s."),
     "import_reverted": _("Import %(run)s is taken back."),
     "import_kept": _("Import %(run)s is taken back as far as it can be: %(kept)s stay, and its page says why."),
