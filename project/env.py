@@ -4,6 +4,7 @@ Every helper also accepts NAME_FILE, the path of a file that holds the value, as
 """
 
 import os
+import shlex
 from pathlib import Path
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -104,6 +105,18 @@ def address(name: str, schemes: tuple[str, ...]) -> str:
 def words(name: str, default: str = "", *, required: str = "") -> list[str]:
     """A list written with commas."""
     return [word.strip() for word in text(name, default, required=required).split(",") if word.strip()]
+
+
+def command(name: str) -> list[str]:
+    """A command as a shell reads its words, or nothing. No shell runs it."""
+    value = text(name)
+    try:
+        found = shlex.split(value)
+    except ValueError as error:
+        raise Refused(f"{name} is no command: {str(error).lower()}. Close each quotation mark.") from error
+    if found and not found[0]:
+        raise Refused(f"{name} names no program. Begin with the program's name.")
+    return found
 
 
 def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:

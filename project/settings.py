@@ -253,7 +253,7 @@ DOCKET_WORKER_STALE_SECONDS = env.number("DOCKET_WORKER_STALE_SECONDS", 60, low=
 # Backups: where the archives are, how long they stay, and the site's own command that takes each one elsewhere.
 DOCKET_BACKUP_DIR = Path(env.text("DOCKET_BACKUP_DIR", str(VAR_DIR / "backups")))
 DOCKET_BACKUP_DAYS = env.number("DOCKET_BACKUP_DAYS", 30, low=1, high=3650)
-DOCKET_BACKUP_COPY = env.text("DOCKET_BACKUP_COPY")
+DOCKET_BACKUP_COPY = env.command("DOCKET_BACKUP_COPY")
 # With a key, archives are encrypted under the first; each of them opens what was made with it.
 DOCKET_BACKUP_KEYS = env.key_file("DOCKET_BACKUP_KEY_FILE", outside=DOCKET_BACKUP_DIR)
 

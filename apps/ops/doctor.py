@@ -294,6 +294,10 @@ def backup_elsewhere() -> Finding:
     """Does a copy leave this machine? A disk takes its backups with it."""
     if not settings.DOCKET_BACKUP_COPY:
         return warn("No copy of the backups leaves this machine.", "Set DOCKET_BACKUP_COPY to a command that takes the archive elsewhere.")
+    if shutil.which(program := settings.DOCKET_BACKUP_COPY[0]) is None:
+        return error(
+            f"No copy of the backups leaves this machine: there is no program {program}.", "Install it, or mend DOCKET_BACKUP_COPY."
+        )
     if not settings.DOCKET_BACKUP_KEYS:
         return warn(
             "The copies of backups that leave this machine are not encrypted.",

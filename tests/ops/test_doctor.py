@@ -287,7 +287,11 @@ def test_backups_are_looked_for_proved_there_and_closed(places):
 
     assert levels() == ["warn", "ok", "warn", "warn"]
     row = BackupFactory(state="proved", host=socket.gethostname(), size=4, drilled_at=timezone.now())
-    with override_settings(DOCKET_BACKUP_COPY="cp"):
+    with override_settings(DOCKET_BACKUP_COPY=["no-such-program", "x"]):
+        assert doctor.backup_elsewhere() == doctor.error(
+            "No copy of the backups leaves this machine: there is no program no-such-program.", "Install it, or mend DOCKET_BACKUP_COPY."
+        )
+    with override_settings(DOCKET_BACKUP_COPY=["cp"]):
         assert levels() == ["ok", "error", "ok", "warn"]
         assert "that leave this machine are not encrypted" in doctor.backup_elsewhere().text
         with override_settings(DOCKET_BACKUP_KEYS=[bytes(32)]):

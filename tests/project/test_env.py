@@ -174,6 +174,26 @@ def test_an_address_has_one_of_its_schemes(monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("'unclosed", "is no command: no closing quotation. Close each quotation mark."),
+        ("cp 'to here", "is no command: no closing quotation. Close each quotation mark."),
+        ("cp \\", "is no command: no escaped character. Close each quotation mark."),
+        ("'' cp", "names no program. Begin with the program's name."),
+    ],
+)
+def test_a_command_that_no_shell_could_read_is_refused(monkeypatch, value, says):
+    monkeypatch.setenv("X", value)
+    assert refused(env.command, "X") == f"Docket does not start: X {says}"
+
+
+def test_a_command_is_read_as_a_shell_reads_it(monkeypatch):
+    assert env.command("X") == []
+    monkeypatch.setenv("X", "rclone copyto 'remote:the shop'")
+    assert env.command("X") == ["rclone", "copyto", "remote:the shop"]
+
+
 class TestDatabase:
     """DATABASE_URL wins, then POSTGRES_*, then SQLite."""
 
@@ -262,6 +282,7 @@ def test_no_secret_key_no_start_for_any_process(tmp_path, command):
         ("DOCKET_TIME_ZONE", "Mars"),
         ("LOG_LEVEL", "loud"),
         ("DOCKET_BACKUP_KEY_FILE", "/nowhere/key"),
+        ("DOCKET_BACKUP_COPY", "'unclosed"),
     ],
 )
 def test_a_bad_value_stops_the_start(tmp_path, name, value):
