@@ -15,8 +15,8 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.cache import cache
-from django.core.checks import Error, run_checks
-from django.db import DatabaseError, InterfaceError, connection
+from django.core.checks import ERROR, run_checks
+from django.db import Error, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Max
 from django.utils import timezone
@@ -75,6 +75,17 @@ def unapplied() -> list[tuple[str, str]]:
     return sorted(known_migrations() - set(MigrationRecorder(connection).applied_migrations()))
 
 
+def unusable_database() -> str:
+    """Why no command can work here: the database does not answer, or lacks tables. Empty where neither is so."""
+    try:
+        if missing := unapplied():
+            return f"This database lacks tables: {len(missing)} migrations are not applied. Run: python manage.py migrate"
+    except Error as problem:
+        reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+        return f"The database does not answer: {reason}. Start it, and look at DATABASE_URL, POSTGRES_HOST or DOCKET_VAR_DIR."
+    return ""
+
+
 def migrations() -> Finding:
     """Does the database have the tables of this code?"""
     if missing := unapplied():
@@ -84,7 +95,7 @@ def migrations() -> Finding:
 
 def system_checks() -> Finding:
     """Django's own checks and ours: among them the options of the database and of the queue."""
-    if found := [message for message in run_checks(include_deployment_checks=False) if message.level >= Error("").level]:
+    if found := [message for message in run_checks(include_deployment_checks=False) if message.level >= ERROR]:
         return error(f"{found[0].id}: {found[0].msg}", str(found[0].hint or "Run: python manage.py check"))
     return ok("Every system check passes.")
 
@@ -366,7 +377,7 @@ def findings(checks: tuple[Callable[[], Finding], ...] = CHECKS) -> Iterator[tup
     for check in checks:
         try:
             yield check.__name__, check()
-        except (DatabaseError, InterfaceError) as problem:
+        except Error as problem:
             # Only the kind: the text of a driver's error can hold the address and the user.
             kind = type(problem).__name__
             if check is database:
