@@ -19,6 +19,7 @@ from apps.ops.backups.keys import read_keys
 
 NAMES: set[str] = set()  # every variable that was asked for; the page of variables is tested against it
 SHORTEST_TOKEN = 16
+DOTENV = Path(__file__).resolve().parent.parent / ".env"  # `make run` writes it
 _HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*|\[[0-9a-fA-F:.]+\]", re.ASCII)
 
 
@@ -42,7 +43,8 @@ def text(name: str, default: str | None = None, *, required: str = "") -> str:
     if value:
         return value
     if required:
-        raise Refused(f"{name} is not set. {required}")
+        hint = f' There is a {DOTENV}, which make reads: make manage ARGS="help"' if DOTENV.is_file() else ""
+        raise Refused(f"{name} is not set. {required}{hint}")
     return default or ""
 
 

@@ -33,7 +33,7 @@ from apps.ops.backups.making import last_proved
 from apps.ops.messages import BASE, Catalogue
 from apps.ops.models import Backup, BackupState
 
-START_WORKER = "Start it with: python manage.py worker"
+START_WORKER = "Start it: systemctl start docket-worker, or the worker's container."
 BEAT_LIMIT = timedelta(minutes=3)
 QUEUE_LIMIT = timedelta(minutes=2)
 SAFE_SQLITE = (3, 51, 3)  # the first release without the rare "WAL-reset" corruption

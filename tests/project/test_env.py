@@ -68,8 +68,12 @@ def test_a_file_that_cannot_be_read_is_refused(monkeypatch, tmp_path: Path):
     assert refused(env.text, "X").endswith("cannot be read: No such file or directory.")
 
 
-def test_a_required_text_says_how_to_get_it():
+def test_a_required_text_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(env, "DOTENV", tmp_path / ".env")
     assert refused(env.text, "X", required="Make one.") == "Docket does not start: X is not set. Make one."
+    (tmp_path / ".env").touch()
+    says = f'Make one. There is a {tmp_path}/.env, which make reads: make manage ARGS="help"'
+    assert refused(env.text, "X", required="Make one.") == f"Docket does not start: X is not set. {says}"
 
 
 def test_a_list_is_written_with_commas(monkeypatch):
