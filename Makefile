@@ -5,7 +5,7 @@ BIN := .venv/bin
 # The environment of .env, under whatever the caller has set: PORT=9000 make run.
 ENVIRONMENT = given=$$(export -p); set -a; . ./.env; set +a; eval "$$given"; PATH="$$PWD/$(BIN):$$PATH"; export PATH
 
-.PHONY: run test faults chaos check lint messages prepare screenshots lock audit
+.PHONY: run manage test faults chaos check lint messages prepare screenshots lock audit
 .DEFAULT_GOAL := run
 
 run: .venv/.installed .env
@@ -14,6 +14,10 @@ run: .venv/.installed .env
 	manage prepare --demo && \
 	echo "Docket answers at http://localhost:$${PORT:-8000}/ (Ctrl-C stops it)" && \
 	exec $(BIN)/honcho --env /dev/null start --no-prefix
+
+# Any command of Docket with the settings of .env: make manage ARGS="doctor".
+manage: .venv/.installed .env
+	@$(ENVIRONMENT); $(BIN)/python manage.py $(ARGS)
 
 prepare: .venv/.installed .env
 	@$(ENVIRONMENT); $(BIN)/python manage.py prepare

@@ -1,11 +1,14 @@
 """Gunicorn's settings: `gunicorn -c deploy/gunicorn.conf.py project.wsgi`. The environment decides, and a bad value refuses to start."""
 
 import gc
+import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from gunicorn.util import parse_address
 
 from project import env
 
@@ -13,7 +16,16 @@ from project import env
 def _bind() -> str:
     """GUNICORN_BIND is host:port, or a host alone that takes PORT."""
     host, port = env.text("GUNICORN_BIND", "0.0.0.0"), env.number("PORT", 8000, low=1, high=65535)  # noqa: S104  (a container's door)
-    return host if ":" in host else f"{host}:{port}"
+    address = host if ":" in host else f"{host}:{port}"
+    try:
+        match parse_address(address):
+            case (name, int()):
+                family, *_, here = socket.getaddrinfo(name, 0, type=socket.SOCK_STREAM)[0]
+                with socket.socket(family, socket.SOCK_STREAM) as door:
+                    door.bind(here)
+    except (OSError, RuntimeError, UnicodeError) as error:
+        raise env.Refused(f"GUNICORN_BIND is '{host}', where this machine cannot listen. Write an address of it: 127.0.0.1") from error
+    return address
 
 
 bind = _bind()

@@ -4,16 +4,23 @@ Every helper also accepts NAME_FILE, the path of a file that holds the value, as
 """
 
 import os
+import re
+import shlex
 from pathlib import Path
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dj_database_url
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 
 from apps.ops.backups.errors import BackupError
 from apps.ops.backups.keys import read_keys
 
 NAMES: set[str] = set()  # every variable that was asked for; the page of variables is tested against it
+SHORTEST_TOKEN = 16
+DOTENV = Path(__file__).resolve().parent.parent / ".env"  # `make run` writes it
+_HOST = re.compile(r"\.?[\w-]+(\.[\w-]+)*|\[[0-9a-fA-F:.]+\]", re.ASCII)
 
 
 class Refused(SystemExit):
@@ -36,7 +43,8 @@ def text(name: str, default: str | None = None, *, required: str = "") -> str:
     if value:
         return value
     if required:
-        raise Refused(f"{name} is not set. {required}")
+        hint = f' There is a {DOTENV}, which make reads: make manage ARGS="help"' if DOTENV.is_file() else ""
+        raise Refused(f"{name} is not set. {required}{hint}")
     return default or ""
 
 
@@ -68,9 +76,17 @@ def time_zone(name: str, default: str) -> str:
     return value
 
 
+def place(name: str, default: Path) -> Path:
+    """An absolute path: every process means the same, wherever it was started."""
+    path = Path(text(name, str(default)))
+    if not path.is_absolute():
+        raise Refused(f"{name} is {path}. Write the whole path, from / on.")
+    return path
+
+
 def folder(name: str, default: Path) -> Path:
     """A folder that can be written; it is made where it is missing."""
-    path = Path(text(name, str(default)))
+    path = place(name, default)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -104,6 +120,46 @@ def address(name: str, schemes: tuple[str, ...]) -> str:
 def words(name: str, default: str = "", *, required: str = "") -> list[str]:
     """A list written with commas."""
     return [word.strip() for word in text(name, default, required=required).split(",") if word.strip()]
+
+
+def command(name: str) -> list[str]:
+    """A command as a shell reads its words, or nothing. No shell runs it."""
+    value = text(name)
+    try:
+        found = shlex.split(value)
+    except ValueError as error:
+        raise Refused(f"{name} is no command: {str(error).lower()}. Close each quotation mark.") from error
+    if found and not found[0]:
+        raise Refused(f"{name} names no program. Begin with the program's name.")
+    return found
+
+
+def hosts(name: str, default: str = "", *, required: str = "") -> list[str]:
+    """Names or addresses of hosts as a browser sends them, without scheme and port."""
+    found = words(name, default, required=required)
+    for host in found:
+        if not _HOST.fullmatch(host):
+            raise Refused(f"{name} has '{host}'. Write host names alone, with commas between: docket.example.com,10.0.0.5")
+    return found
+
+
+def mail_addresses(name: str) -> list[str]:
+    """Addresses of mail, written with commas."""
+    found = words(name)
+    for one in found:
+        try:
+            validate_email(one)
+        except ValidationError as error:
+            raise Refused(f"{name} has '{one}', which is no mail address. Write them with commas between: ops@example.com") from error
+    return found
+
+
+def token(name: str) -> str:
+    """A secret that nobody guesses, or nothing."""
+    value = text(name)
+    if 0 < len(value) < SHORTEST_TOKEN:
+        raise Refused(f"{name} is too short: it needs {SHORTEST_TOKEN} signs or more. Make one with: openssl rand -hex 24")
+    return value
 
 
 def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
@@ -140,16 +196,19 @@ SQLITE_PRAGMAS = (
 
 def database(home: Path) -> dict:
     """Django's DATABASES["default"]: DATABASE_URL, else POSTGRES_*, else SQLite in `home`."""
-    url = text("DATABASE_URL")
+    url, pool = text("DATABASE_URL"), number("DATABASE_POOL_SIZE", 0, high=100)
+    sslmode = choice("POSTGRES_SSLMODE", "", ("", "disable", "prefer", "require", "verify-ca", "verify-full"))
     if not url:
         user, password, name = text("POSTGRES_USER"), text("POSTGRES_PASSWORD"), text("POSTGRES_DB")
-        host, port = text("POSTGRES_HOST", "localhost"), number("POSTGRES_PORT", 5432, low=1, high=65535)
+        host, port = text("POSTGRES_HOST"), number("POSTGRES_PORT", 0, low=1, high=65535)
         parts = {"POSTGRES_USER": user, "POSTGRES_PASSWORD": password, "POSTGRES_DB": name}
         missing = [variable for variable, value in parts.items() if not value]
-        if any(parts.values()) and missing:
+        is_meant = any((*parts.values(), host, port, sslmode))
+        if is_meant and missing:
             raise Refused(f"{missing[0]} is not set, but PostgreSQL is half configured. Set it, or set DATABASE_URL.")
-        if any(parts.values()):
-            url = f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@{host}:{port}/{quote(name, safe='')}"
+        if is_meant:
+            server = f"{host or 'localhost'}:{port or 5432}"
+            url = f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@{server}/{quote(name, safe='')}"
     try:
         config = dj_database_url.parse(url or f"sqlite:///{home / 'docket.sqlite3'}")
     except ValueError as error:
@@ -166,10 +225,8 @@ def database(home: Path) -> dict:
         config["CONN_HEALTH_CHECKS"] = True
         options["connect_timeout"] = 10
         options.setdefault("application_name", text("DATABASE_APPLICATION_NAME", "docket"))
-        sslmode = choice("POSTGRES_SSLMODE", "", ("", "disable", "prefer", "require", "verify-ca", "verify-full"))
         if sslmode:
             options["sslmode"] = sslmode
-        pool = number("DATABASE_POOL_SIZE", 0, high=100)
         if pool:
             # Only the web process may pool: forked job workers would share the pool's sockets.
             options["pool"] = {"min_size": 1, "max_size": pool, "timeout": 10}

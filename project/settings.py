@@ -21,13 +21,11 @@ if not DEBUG and (len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5):
     raise env.Refused("DJANGO_SECRET_KEY is shorter than 50 characters, or repeats a few. Make a longer one.")
 SECRET_KEY_FALLBACKS = env.words("DJANGO_SECRET_KEY_FALLBACKS")
 
-ALLOWED_HOSTS = env.words(
+ALLOWED_HOSTS = env.hosts(
     "ALLOWED_HOSTS",
     "localhost,127.0.0.1,[::1]" if DEBUG else "",
     required="" if DEBUG else "Write the host names that people use, with commas: docket.example.com",
 )
-if "*" in ALLOWED_HOSTS:
-    raise env.Refused("ALLOWED_HOSTS is '*'. Write the host names that people use.")
 _origins = env.words(
     "CORS_ALLOWED_ORIGINS",
     "none" if DEBUG else "",
@@ -251,14 +249,14 @@ Q_CLUSTER = {
 DOCKET_WORKER_STALE_SECONDS = env.number("DOCKET_WORKER_STALE_SECONDS", 60, low=5, high=3600)
 
 # Backups: where the archives are, how long they stay, and the site's own command that takes each one elsewhere.
-DOCKET_BACKUP_DIR = Path(env.text("DOCKET_BACKUP_DIR", str(VAR_DIR / "backups")))
+DOCKET_BACKUP_DIR = env.place("DOCKET_BACKUP_DIR", VAR_DIR / "backups")
 DOCKET_BACKUP_DAYS = env.number("DOCKET_BACKUP_DAYS", 30, low=1, high=3650)
-DOCKET_BACKUP_COPY = env.text("DOCKET_BACKUP_COPY")
+DOCKET_BACKUP_COPY = env.command("DOCKET_BACKUP_COPY")
 # With a key, archives are encrypted under the first; each of them opens what was made with it.
 DOCKET_BACKUP_KEYS = env.key_file("DOCKET_BACKUP_KEY_FILE", outside=DOCKET_BACKUP_DIR)
 
 # Who may read /metrics; without it there is no such address.
-DOCKET_METRICS_TOKEN = env.text("DOCKET_METRICS_TOKEN")
+DOCKET_METRICS_TOKEN = env.token("DOCKET_METRICS_TOKEN")
 
 # A copy that may be loaded says so on every answer; loadtest/ refuses any other.
 DOCKET_LOADTEST = env.flag("DOCKET_LOADTEST")
@@ -326,7 +324,7 @@ EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("DEFAULT_FROM_EMAIL", "docket@localhost")
-ADMINS = [("Docket", address) for address in env.words("DOCKET_ADMINS")]
+ADMINS = [("Docket", address) for address in env.mail_addresses("DOCKET_ADMINS")]
 
 # Faults go to the site's own Sentry, where it has one.
 if _dsn := env.address("SENTRY_DSN", ("https", "http")):

@@ -15,8 +15,8 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.cache import cache
-from django.core.checks import Error, run_checks
-from django.db import DatabaseError, InterfaceError, connection
+from django.core.checks import ERROR, run_checks
+from django.db import Error, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Max
 from django.utils import timezone
@@ -33,7 +33,7 @@ from apps.ops.backups.making import last_proved
 from apps.ops.messages import BASE, Catalogue
 from apps.ops.models import Backup, BackupState
 
-START_WORKER = "Start it with: python manage.py worker"
+START_WORKER = "Start it: systemctl start docket-worker, or the worker's container."
 BEAT_LIMIT = timedelta(minutes=3)
 QUEUE_LIMIT = timedelta(minutes=2)
 SAFE_SQLITE = (3, 51, 3)  # the first release without the rare "WAL-reset" corruption
@@ -75,6 +75,17 @@ def unapplied() -> list[tuple[str, str]]:
     return sorted(known_migrations() - set(MigrationRecorder(connection).applied_migrations()))
 
 
+def unusable_database() -> str:
+    """Why no command can work here: the database does not answer, or lacks tables. Empty where neither is so."""
+    try:
+        if missing := unapplied():
+            return f"This database lacks tables: {len(missing)} migrations are not applied. Run: python manage.py migrate"
+    except Error as problem:
+        reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+        return f"The database does not answer: {reason}. Start it, and look at DATABASE_URL, POSTGRES_HOST or DOCKET_VAR_DIR."
+    return ""
+
+
 def migrations() -> Finding:
     """Does the database have the tables of this code?"""
     if missing := unapplied():
@@ -84,7 +95,7 @@ def migrations() -> Finding:
 
 def system_checks() -> Finding:
     """Django's own checks and ours: among them the options of the database and of the queue."""
-    if found := [message for message in run_checks(include_deployment_checks=False) if message.level >= Error("").level]:
+    if found := [message for message in run_checks(include_deployment_checks=False) if message.level >= ERROR]:
         return error(f"{found[0].id}: {found[0].msg}", str(found[0].hint or "Run: python manage.py check"))
     return ok("Every system check passes.")
 
@@ -294,6 +305,10 @@ def backup_elsewhere() -> Finding:
     """Does a copy leave this machine? A disk takes its backups with it."""
     if not settings.DOCKET_BACKUP_COPY:
         return warn("No copy of the backups leaves this machine.", "Set DOCKET_BACKUP_COPY to a command that takes the archive elsewhere.")
+    if shutil.which(program := settings.DOCKET_BACKUP_COPY[0]) is None:
+        return error(
+            f"No copy of the backups leaves this machine: there is no program {program}.", "Install it, or mend DOCKET_BACKUP_COPY."
+        )
     if not settings.DOCKET_BACKUP_KEYS:
         return warn(
             "The copies of backups that leave this machine are not encrypted.",
@@ -362,7 +377,7 @@ def findings(checks: tuple[Callable[[], Finding], ...] = CHECKS) -> Iterator[tup
     for check in checks:
         try:
             yield check.__name__, check()
-        except (DatabaseError, InterfaceError) as problem:
+        except Error as problem:
             # Only the kind: the text of a driver's error can hold the address and the user.
             kind = type(problem).__name__
             if check is database:

@@ -24,6 +24,7 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils import timezone
 from django.utils.formats import number_format
+from django.utils.text import Truncator
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
@@ -131,7 +132,13 @@ def _worker(oldest: Any) -> Panel:
     beats = {beat.name: beat for beat in Heartbeat.objects.order_by("-name")[:50]}
     beat = beats.pop("worker", None)
     if beat is None:
-        rows.append(Row(_("Worker"), detail=_("It has never run. Start it: manage.py worker"), labels=_bad(pgettext("worker", "down"))))
+        rows.append(
+            Row(
+                _("Worker"),
+                detail=_("It has never run. Start it: systemctl start docket-worker, or the worker's container."),
+                labels=_bad(pgettext("worker", "down")),
+            )
+        )
     else:
         is_down = now - beat.beat_at > BEAT_LIMIT
         rows.append(
@@ -185,7 +192,8 @@ def _scheduled(one: Periodic, row: Schedule | None, last: dict[str, JobRun]) -> 
 
 
 def _short(text: str) -> str:
-    return text.strip().partition("\n")[0][:200]
+    """Its first line, and no more than fits; a sign says where it was cut."""
+    return Truncator(text.strip().partition("\n")[0]).chars(200)
 
 
 def _failures() -> Panel:

@@ -15,7 +15,10 @@ from apps.ops.models import Backup, BackupState
 
 SENTENCES = {
     "held": _("This is a restored copy: jobs, schedules and mail stand still until it is released (manage.py release)."),
-    "worker": _("The worker is down: nothing is dispatched, no scan is swept, no backup is made. Start it: manage.py worker"),
+    "worker": _(
+        "The worker is down: nothing is dispatched, no scan is swept, no backup is made. "
+        "Start it: systemctl start docket-worker, or the worker's container."
+    ),
     "backup": _("The last backup is not proved. See why, mend it, and run: manage.py backup"),
 }
 KEY = "ops.trouble"

@@ -91,7 +91,7 @@ def test_what_is_not_sound_is_not_proved_and_the_old_backups_stay(shop, places):
     assert "task_totals" in str(told)
 
     Task.objects.filter(pk=task.pk).update(good=0)
-    with override_settings(DOCKET_BACKUP_COPY=f"cp -t {places.private}"):
+    with override_settings(DOCKET_BACKUP_COPY=["cp", "-t", str(places.private)]):
         row = make_backup()
     assert row.copied_at
     assert (places.private / path_of(row.name).name).read_bytes() == path_of(row.name).read_bytes()
@@ -99,12 +99,26 @@ def test_what_is_not_sound_is_not_proved_and_the_old_backups_stay(shop, places):
 
 
 @real_rows
-def test_a_copy_off_site_that_fails_is_a_failure(places):
-    with override_settings(DOCKET_BACKUP_COPY="false"), pytest.raises(CommandError, match="copy off site failed: exit code 1"):
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["false"], "exit code 1"),
+        (["/nowhere/rclone", "copyto"], "/nowhere/rclone: No such file or directory"),
+        (["/etc"], "/etc: Permission denied"),
+        (["sh", "-c", r"printf 'no r\303om\n' >&2; exit 3"], "no r\ufffdom"),
+        (["sh", "-c", "exec sleep 9"], "sh took longer than 0.0001 hours"),
+    ],
+)
+def test_a_copy_off_site_that_fails_is_a_failure(places, administrator, monkeypatch, words, why):
+    monkeypatch.setattr("apps.ops.backups.making.COPY_LIMIT", timedelta(seconds=0.36))
+    with override_settings(DOCKET_BACKUP_COPY=words), pytest.raises(CommandError) as caught:
         call_command("backup")
+    said = f"The archive is made and proved, but its copy off site failed: {why}. See DOCKET_BACKUP_COPY."
     row = Backup.objects.get()
+    assert str(caught.value) == row.problem == said
     assert (row.state, row.copied_at) == (BackupState.FAILED, None)
     assert path_of(row.name).exists()
+    assert said in str(Notice.objects.get(kind="backup_failed", user=administrator))
 
 
 @real_rows

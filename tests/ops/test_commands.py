@@ -1,5 +1,8 @@
 """`manage.py prepare`, and the worker's own options."""
 
+import os
+import subprocess
+import sys
 import threading
 from io import StringIO
 from pathlib import Path
@@ -12,6 +15,7 @@ from django.db import OperationalError, connection
 from django.test import override_settings
 
 from apps.accounts.roles import ROLES
+from apps.ops.doctor import unusable_database
 from apps.ops.management.commands.prepare import LOCK, alone
 from apps.ops.processes import end_group, members, process
 
@@ -132,3 +136,54 @@ def test_of_two_machines_that_prepare_at_once_one_waits_for_the_other(site, tmp_
         cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
     assert done.wait(10)
     second.join()
+
+
+NOWHERE = "postgresql://docket:secret@127.0.0.1:1/docket"
+NO_TABLES = "This database lacks tables: "
+
+
+def manage(tmp_path: Path, url: str, *words: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "DATABASE_URL": url, "DOCKET_VAR_DIR": str(tmp_path)}
+    program = [sys.executable, "-W", "ignore", str(settings.BASE_DIR / "manage.py")]
+    return subprocess.run([*program, *words], env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "words",
+    [
+        "backup", "check_integrity", "seed_presets", "release", "why_visible anna 202611-0001", "dispatch", "reset_second_factor anna",
+        "export orders --as anna --out orders.csv", "createsuperuser --noinput --username anna",
+    ],
+    ids=lambda words: words.partition(" ")[0],
+)  # fmt: skip
+def test_a_database_without_tables_is_one_sentence_of_every_command(tmp_path, words):
+    done = manage(tmp_path, f"sqlite:///{tmp_path}/empty.sqlite3", *words.split())
+    assert done.returncode == 1
+    assert done.stderr.startswith(NO_TABLES)
+    assert done.stderr.endswith(" migrations are not applied. Run: python manage.py migrate\n")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("words", ["prepare", "migrate", "backup", "release"])
+def test_a_database_that_does_not_answer_is_one_sentence_of_every_command(tmp_path, words):
+    done = manage(tmp_path, NOWHERE, words)
+    assert done.returncode == 1
+    assert done.stderr.startswith("The database does not answer: ")
+    assert done.stderr.endswith(". Start it, and look at DATABASE_URL, POSTGRES_HOST or DOCKET_VAR_DIR.\n")
+    assert done.stderr.count("\n") == 1
+    assert "secret" not in done.stderr
+
+
+@pytest.mark.once
+def test_whoever_wants_the_traceback_gets_it(tmp_path):
+    done = manage(tmp_path, NOWHERE, "release", "--traceback")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert "django.db.utils.OperationalError: " in done.stderr
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_well_is_no_reason_for_a_fault():
+    assert unusable_database() == ""

@@ -41,6 +41,20 @@ def test_every_unit_is_closed_and_stops_its_children(unit):
         assert {"Restart=always", "RestartSec=5"} <= set(lines)
 
 
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_every_unit_writes_backups_where_the_documents_say(unit):
+    (line,) = re.findall(r"^ReadWritePaths=(.*)$", unit.read_text(), re.MULTILINE)
+    documents = ROOT / "project" / "docs"
+    (example,) = re.findall(r"^\| `DOCKET_BACKUP_DIR` .*`(/\S+)` \|$", (documents / "environment.md").read_text(), re.MULTILINE)
+    assert f"-{example}" in line.split()
+    assert f"install -d -o docket -g docket -m 0700 {example}\n" in (documents / "operations.md").read_text()
+
+
+def test_the_web_waits_for_the_database_before_it_prepares_it():
+    before = re.findall(r"^ExecStartPre=.*manage\.py (.*)$", (ROOT / "deploy/systemd/docket-web.service").read_text(), re.MULTILINE)
+    assert before == ["wait_for_database", "prepare"]
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze")
 def test_systemd_reads_every_unit():
     paths = [*UNITS, *(ROOT / "deploy" / "systemd").glob("*.timer")]

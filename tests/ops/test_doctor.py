@@ -54,7 +54,10 @@ def test_the_command_fails_when_something_must_be_mended():
     said = StringIO()
     with pytest.raises(CommandError, match="to mend"):
         call_command("doctor", stdout=said)
-    assert "ERROR worker: The worker has never run.\n      Start it with: python manage.py worker" in said.getvalue()
+    assert (
+        "ERROR worker: The worker has never run.\n      Start it: systemctl start docket-worker, or the worker's container."
+        in said.getvalue()
+    )
 
 
 def test_a_healthy_installation_passes(tmp_path):
@@ -113,11 +116,11 @@ def test_an_old_sqlite_is_a_warning(version, level, monkeypatch):
 
 
 def test_a_worker_that_is_not_there_or_silent_is_an_error():
-    assert doctor.worker() == doctor.error("The worker has never run.", "Start it with: python manage.py worker")
+    assert doctor.worker() == doctor.error("The worker has never run.", doctor.START_WORKER)
     run("core.heartbeat")
     assert level_of(doctor.worker) == "ok"
     Heartbeat.objects.update(beat_at=timezone.now() - timedelta(minutes=10))
-    assert doctor.worker() == doctor.error("The worker's last sign of life is 10\xa0minutes old.", "Start it with: python manage.py worker")
+    assert doctor.worker() == doctor.error("The worker's last sign of life is 10\xa0minutes old.", doctor.START_WORKER)
 
 
 def test_a_queue_that_stands_still_is_an_error():
@@ -287,7 +290,11 @@ def test_backups_are_looked_for_proved_there_and_closed(places):
 
     assert levels() == ["warn", "ok", "warn", "warn"]
     row = BackupFactory(state="proved", host=socket.gethostname(), size=4, drilled_at=timezone.now())
-    with override_settings(DOCKET_BACKUP_COPY="cp"):
+    with override_settings(DOCKET_BACKUP_COPY=["no-such-program", "x"]):
+        assert doctor.backup_elsewhere() == doctor.error(
+            "No copy of the backups leaves this machine: there is no program no-such-program.", "Install it, or mend DOCKET_BACKUP_COPY."
+        )
+    with override_settings(DOCKET_BACKUP_COPY=["cp"]):
         assert levels() == ["ok", "error", "ok", "warn"]
         assert "that leave this machine are not encrypted" in doctor.backup_elsewhere().text
         with override_settings(DOCKET_BACKUP_KEYS=[bytes(32)]):

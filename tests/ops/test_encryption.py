@@ -14,8 +14,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.forms import model_to_dict
 from django.test import override_settings
 
+from apps.notices.models import Notice
 from apps.ops.backups.archive import SEAL_SIZE, fingerprint, open_archive
 from apps.ops.backups.encryption import CHUNK, HEADER_SIZE, TAG, Decrypting, Encrypting
 from apps.ops.backups.errors import BackupError, BadArchive
@@ -143,7 +145,7 @@ def test_nothing_is_read_without_the_key_and_all_comes_back_with_it(shop, places
 
 
 @real_rows
-def test_the_key_is_changed_and_older_archives_stay_readable(places):
+def test_the_key_is_changed_and_older_archives_stay_readable(places, administrator):
     plain = make_backup()
     with override_settings(DOCKET_BACKUP_KEYS=[KEY]):
         old = make_backup()
@@ -152,9 +154,14 @@ def test_the_key_is_changed_and_older_archives_stay_readable(places):
         assert [row.key_fingerprint for row in (plain, old, new)] == ["", fingerprint(KEY), fingerprint(NEWER)]
         for path in archives():
             assert "Proved." in told("verify_backup", str(path))
+            Backup.objects.update(problem="It was on a stick.")
             assert "could be restored" in told("restore", str(path), "--drill")
+            assert Backup.objects.get(name=path.stem).problem == ""
+        proved = model_to_dict(Backup.objects.get(pk=old.pk))
     with pytest.raises(CommandError, match=f"{fingerprint(KEY)}, and here is no key. Name the file"):
         told("verify_backup", str(path_of(old.name)))
+    assert model_to_dict(Backup.objects.get(pk=old.pk)) == proved
+    assert not Notice.objects.exists()
     with override_settings(DOCKET_BACKUP_KEYS=[NEWER]):
         assert "Proved." in told("verify_backup", str(path_of(new.name)))
         with pytest.raises(BackupError, match=f"{fingerprint(KEY)}, and here is the key {fingerprint(NEWER)}. Name the file"):

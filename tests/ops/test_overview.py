@@ -142,6 +142,12 @@ def test_schedules_say_when_they_run_and_how_it_went(administrator):
     assert "every 1 minute ·" in row(administrator, "schedules", "workorders.sweep").detail
 
 
+def test_a_long_problem_ends_with_a_sign_where_it_was_cut(administrator):
+    JobRunFactory(state="dead", problem="word " * 100)
+    (one,) = panel(administrator, "failures").rows
+    assert one.detail.endswith("…")
+
+
 def test_jobs_that_went_wrong_can_be_tried_again_from_here(administrator):
     dead, _done = JobRunFactory(state="dead", problem="Boom."), JobRunFactory(state="done")
     JobRunFactory(state="running")

@@ -131,7 +131,7 @@ def test_one_command_in_a_process_of_its_own_fills_an_empty_machine(places, else
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
     done = subprocess.run([*manage, "verify_backup", "latest"], env=machine, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "Run: python manage.py migrate" in done.stderr
+    assert done.stderr.startswith("The database does not answer: ")
     assert "Traceback" not in done.stderr
     words = [*manage, "restore", "latest", "--yes"]
     done = subprocess.run(words, env=machine, capture_output=True, text=True, check=False)

@@ -68,8 +68,12 @@ def test_a_file_that_cannot_be_read_is_refused(monkeypatch, tmp_path: Path):
     assert refused(env.text, "X").endswith("cannot be read: No such file or directory.")
 
 
-def test_a_required_text_says_how_to_get_it():
+def test_a_required_text_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(env, "DOTENV", tmp_path / ".env")
     assert refused(env.text, "X", required="Make one.") == "Docket does not start: X is not set. Make one."
+    (tmp_path / ".env").touch()
+    says = f'Make one. There is a {tmp_path}/.env, which make reads: make manage ARGS="help"'
+    assert refused(env.text, "X", required="Make one.") == f"Docket does not start: X is not set. {says}"
 
 
 def test_a_list_is_written_with_commas(monkeypatch):
@@ -174,6 +178,68 @@ def test_an_address_has_one_of_its_schemes(monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("'unclosed", "is no command: no closing quotation. Close each quotation mark."),
+        ("cp 'to here", "is no command: no closing quotation. Close each quotation mark."),
+        ("cp \\", "is no command: no escaped character. Close each quotation mark."),
+        ("'' cp", "names no program. Begin with the program's name."),
+    ],
+)
+def test_a_command_that_no_shell_could_read_is_refused(monkeypatch, value, says):
+    monkeypatch.setenv("X", value)
+    assert refused(env.command, "X") == f"Docket does not start: X {says}"
+
+
+def test_a_command_is_read_as_a_shell_reads_it(monkeypatch):
+    assert env.command("X") == []
+    monkeypatch.setenv("X", "rclone copyto 'remote:the shop'")
+    assert env.command("X") == ["rclone", "copyto", "remote:the shop"]
+
+
+@pytest.mark.parametrize("value", ["https://x.test", "x y", "x.test:8000", "*", "x.test/docket", "::1", "a..b", "a,*.test"])
+def test_what_is_no_host_name_is_refused(monkeypatch, value):
+    monkeypatch.setenv("X", value)
+    wrong = value.rpartition(",")[2]
+    assert refused(env.hosts, "X") == (
+        f"Docket does not start: X has '{wrong}'. Write host names alone, with commas between: docket.example.com,10.0.0.5"
+    )
+
+
+def test_a_host_has_a_name_or_an_address(monkeypatch):
+    monkeypatch.setenv("X", "docket.test, web,.docket.test,10.0.0.5,[::1],shop-2_a.test")
+    assert env.hosts("X") == ["docket.test", "web", ".docket.test", "10.0.0.5", "[::1]", "shop-2_a.test"]
+
+
+@pytest.mark.parametrize("value", ["notmail", "ops@example.com,@x", "ops@example.com root", "Docket <ops@example.com>"])
+def test_what_is_no_mail_address_is_refused(monkeypatch, value):
+    monkeypatch.setenv("X", value)
+    wrong = value.rpartition(",")[2]
+    assert refused(env.mail_addresses, "X").startswith(f"Docket does not start: X has '{wrong}', which is no mail address. Write ")
+
+
+def test_mail_addresses_are_written_with_commas(monkeypatch):
+    monkeypatch.setenv("X", "ops@example.com, root@localhost")
+    assert env.mail_addresses("X") == ["ops@example.com", "root@localhost"]
+
+
+def test_a_token_that_can_be_guessed_is_refused_and_not_told(monkeypatch):
+    assert env.token("X") == ""
+    monkeypatch.setenv("X", "q" * 15)
+    assert refused(env.token, "X") == (
+        "Docket does not start: X is too short: it needs 16 signs or more. Make one with: openssl rand -hex 24"
+    )
+    monkeypatch.setenv("X", "q" * 16)
+    assert env.token("X") == "q" * 16
+
+
+def test_a_path_is_the_same_from_everywhere(monkeypatch, tmp_path: Path):
+    assert env.place("X", tmp_path) == tmp_path
+    monkeypatch.setenv("X", "var/docket")
+    assert refused(env.place, "X", tmp_path) == "Docket does not start: X is var/docket. Write the whole path, from / on."
+
+
 class TestDatabase:
     """DATABASE_URL wins, then POSTGRES_*, then SQLite."""
 
@@ -198,9 +264,12 @@ class TestDatabase:
         config = env.database(tmp_path)
         assert [config[name] for name in ("USER", "HOST", "PORT", "NAME")] == ["a", "h", 6, "n"]
 
-    @pytest.mark.parametrize(("given", "missing"), [("USER", "PASSWORD"), ("PASSWORD", "USER"), ("DB", "USER")])
+    @pytest.mark.parametrize(
+        ("given", "missing"),
+        [("USER", "PASSWORD"), ("PASSWORD", "USER"), ("DB", "USER"), ("HOST", "USER"), ("PORT", "USER"), ("SSLMODE", "USER")],
+    )
     def test_half_a_configuration_is_never_sqlite(self, monkeypatch, tmp_path, given, missing):
-        monkeypatch.setenv(f"POSTGRES_{given}", "x")
+        monkeypatch.setenv(f"POSTGRES_{given}", {"PORT": "5433", "SSLMODE": "require"}.get(given, "x"))
         assert refused(env.database, tmp_path).startswith(f"Docket does not start: POSTGRES_{missing} is not set, but PostgreSQL is half")
 
     @pytest.mark.parametrize("url", ["mysql://u@h/n", "localhost", "postgresql://", "postgresql://u@h:port/n", "http://h/n"])
@@ -256,12 +325,19 @@ def test_no_secret_key_no_start_for_any_process(tmp_path, command):
         ("DJANGO_SECRET_KEY", "ab" * 40),
         ("ALLOWED_HOSTS", ""),
         ("ALLOWED_HOSTS", "*"),
+        ("ALLOWED_HOSTS", "https://docket.test"),
         ("CORS_ALLOWED_ORIGINS", ""),
         ("CORS_ALLOWED_ORIGINS", "*"),
         ("CORS_ALLOWED_ORIGINS", "docket.test"),
         ("DOCKET_TIME_ZONE", "Mars"),
         ("LOG_LEVEL", "loud"),
         ("DOCKET_BACKUP_KEY_FILE", "/nowhere/key"),
+        ("DOCKET_BACKUP_COPY", "'unclosed"),
+        ("DOCKET_BACKUP_DIR", "backups"),
+        ("DOCKET_VAR_DIR", "var"),
+        ("DOCKET_ADMINS", "ops@docket.test,notmail"),
+        ("DOCKET_METRICS_TOKEN", "a"),
+        ("DATABASE_POOL_SIZE", "500000"),
     ],
 )
 def test_a_bad_value_stops_the_start(tmp_path, name, value):
@@ -274,6 +350,13 @@ def test_a_bad_value_stops_the_start(tmp_path, name, value):
 def test_the_web_servers_own_variables_are_checked_too(tmp_path):
     done = start(tmp_path, WEB, PORT="http")
     assert (done.returncode, done.stderr) == (1, "Docket does not start: PORT is 'http'. Write a whole number from 1 to 65535.\n")
+
+
+@pytest.mark.parametrize("bind", ["nohost.invalid", "192.0.2.1", "127.0.0.1:http", "nohost.invalid:8000"])
+def test_a_place_where_the_web_server_cannot_listen_is_refused(tmp_path, bind):
+    done = start(tmp_path, WEB, GUNICORN_BIND=bind)
+    says = f"Docket does not start: GUNICORN_BIND is '{bind}', where this machine cannot listen. Write an address of it: 127.0.0.1\n"
+    assert (done.returncode, done.stderr) == (1, says)
 
 
 def test_production_passes_the_deployment_check(tmp_path):

@@ -260,6 +260,15 @@ def test_a_rejection_without_a_reason_is_asked_for_one(salesperson, submitted_or
     assert submitted_order.status == OrderStatus.REJECTED
 
 
+def test_the_reason_of_a_rejection_stands_beside_the_state_while_it_is_rejected(salesperson, submitted_order):
+    client = client_of(salesperson)
+    client.post(page(submitted_order, "reject/"), {"reason": "The colours are wrong."})
+    head = client.get(page(submitted_order)).content.decode().partition('aria-label="The order in figures"')[2].partition("</section>")[0]
+    assert "<strong>The colours are wrong.</strong>" in head
+    WorkOrder.objects.filter(pk=submitted_order.pk).update(status=OrderStatus.DRAFT)
+    assert 'id="rejection"' not in client.get(page(submitted_order)).content.decode()
+
+
 def test_a_second_click_is_refused_with_a_sentence(salesperson, submitted_order):
     client = client_of(salesperson)
     assert client.post(page(submitted_order, "approve/")).status_code == 302

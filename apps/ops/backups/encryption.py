@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.utils.crypto import salted_hmac
 
-from apps.ops.backups.errors import BadArchive
+from apps.ops.backups.errors import BadArchive, MissingKey
 
 CHUNK = 1024 * 1024
 TAG = 16
@@ -81,14 +81,17 @@ class Encrypting:
 
 
 class Decrypting(io.RawIOBase):
-    """The plain text of the first `size` bytes of `file`, from any place. Raises BadArchive for what is not as it was written."""
+    """The plain text of the first `size` bytes of `file`, from any place.
+
+    Raises BadArchive for what is not as it was written, and MissingKey where none of `keys` opens it.
+    """
 
     def __init__(self, file: IO[bytes], size: int, keys: Sequence[bytes]) -> None:
         head = _header_of(file)
         known, wanted = {fingerprint(key): key for key in keys}, head[1].decode()
         if wanted not in known:
             ours = f"here is the key {' and '.join(known)}" if known else "here is no key"
-            raise BadArchive(
+            raise MissingKey(
                 f"{file.name} is encrypted: it opens with the backup key of the fingerprint {wanted}, and {ours}. "
                 "Name the file that holds it: DOCKET_BACKUP_KEY_FILE, or --key-file of restore."
             )

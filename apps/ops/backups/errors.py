@@ -7,3 +7,7 @@ class BackupError(Exception):
 
 class BadArchive(BackupError):
     """The file is not an archive that may be restored here. Nothing was touched."""
+
+
+class MissingKey(BadArchive):
+    """The archive is encrypted and its key is not here: whether it is good, nobody can say."""

@@ -4,7 +4,6 @@ import fcntl
 import logging
 import os
 import secrets
-import shlex
 import shutil
 import socket
 import sqlite3
@@ -25,7 +24,7 @@ from django.utils import timezone
 from apps.ops.alarms import alarm
 from apps.ops.backups.archive import FOLDERS, Archive, Writer, open_archive
 from apps.ops.backups.databases import present
-from apps.ops.backups.errors import BackupError
+from apps.ops.backups.errors import BackupError, MissingKey
 from apps.ops.backups.facts import broken_invariants, differences, facts_of, known_migrations
 from apps.ops.models import Backup, BackupState
 
@@ -170,12 +169,17 @@ def prove(archive: Archive, row: Backup, place: Path) -> None:
 
 
 def verify_backup(path: Path) -> Backup:
-    """Prove an archive again, or one of another machine for the first time. Raises BackupError."""
+    """Prove an archive again, or one of another machine for the first time. Raises BackupError.
+
+    Where the key of an encrypted one is not here, no row is touched: that is no fault of the archive.
+    """
     with alone() as place:
         try:
             archive = open_archive(path)
             row = adopt(archive, path)
             prove(archive, row, place)
+        except MissingKey:
+            raise
         except TROUBLE as error:
             if (known := Backup.objects.filter(name=path.stem).first()) and path == path_of(path.stem):
                 _fail(known, error)
@@ -204,13 +208,22 @@ def _copy_off_site(row: Backup) -> None:
     """Run the site's own command with the archive as its last word."""
     if not settings.DOCKET_BACKUP_COPY:
         return
-    words = [*shlex.split(settings.DOCKET_BACKUP_COPY), str(path_of(row.name))]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=COPY_LIMIT.total_seconds())  # noqa: S603
+    words = [*settings.DOCKET_BACKUP_COPY, str(path_of(row.name))]
+    try:
+        done = subprocess.run(words, capture_output=True, check=False, timeout=COPY_LIMIT.total_seconds())  # noqa: S603
+    except OSError as error:
+        raise _not_copied(f"{words[0]}: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise _not_copied(f"{words[0]} took longer than {COPY_LIMIT.total_seconds() / 3600:g} hours") from error
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise BackupError(f"The archive is made and proved, but its copy off site failed: {lines[-1][:300]}. See DOCKET_BACKUP_COPY.")
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        raise _not_copied(lines[-1][:300])
     row.copied_at = timezone.now()
     row.save(update_fields=["copied_at"])
+
+
+def _not_copied(reason: str) -> BackupError:
+    return BackupError(f"The archive is made and proved, but its copy off site failed: {reason}. See DOCKET_BACKUP_COPY.")
 
 
 def sentence(error: BaseException) -> str:

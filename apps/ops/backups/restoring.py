@@ -60,7 +60,7 @@ def drill(path: Path, *, keys: Sequence[bytes] = ()) -> Restored:
         with suppress(DatabaseError), transaction.atomic():  # an empty machine has no tables to write it into
             row = adopt(archive, path)
             row.proved_at = row.drilled_at = timezone.now()
-            row.state = BackupState.PROVED
+            row.state, row.problem = BackupState.PROVED, ""
             row.save()
     return Restored(archive, "", time.monotonic() - begun)
 

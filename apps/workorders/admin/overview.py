@@ -16,7 +16,7 @@ from apps.workorders.models import Step, Task, WorkEvent, WorkOrder
 from apps.workorders.moves import may_order, may_task, order_moves, task_moves
 from apps.workorders.readiness import step_status, what_is_missing
 from apps.workorders.services import problems_before_submit
-from apps.workorders.states import ORDER_EDITABLE, ORDER_LIVE, STEP_ENDED, StepStatus, TaskStatus
+from apps.workorders.states import ORDER_EDITABLE, ORDER_LIVE, STEP_ENDED, OrderStatus, StepStatus, TaskStatus
 from apps.workorders.telling import Told, tell
 
 EVENTS = 60
@@ -89,6 +89,7 @@ def order_overview(order: WorkOrder, user: Any) -> dict[str, Any]:
     done = sum(1 for row in rows if row.step.status in STEP_ENDED)
     moves = order_moves(user, order)
     live = order.status in ORDER_LIVE
+    events = _events(WorkEvent.objects.visible_to(user).filter(order=order).exclude(verb="queue"))
     return {
         "order": order,
         "steps": rows,
@@ -99,7 +100,8 @@ def order_overview(order: WorkOrder, user: Any) -> dict[str, Any]:
         "lines": list(order.lines.select_related("product")),
         "materials": list(order.materials.select_related("received_by")),
         "tools": list(order.tools.select_related("confirmed_by")),
-        "events": _events(WorkEvent.objects.visible_to(user).filter(order=order).exclude(verb="queue")),
+        "events": events,
+        "rejection": rejection_of(order, events),
         "notices": _notices(user, order),
         "shares": shares_of(order) if "share" in moves or access.sees_all else [],
         "can_unshare": "share" in moves,
@@ -109,6 +111,12 @@ def order_overview(order: WorkOrder, user: Any) -> dict[str, Any]:
         "made": rows[-1].good if rows else 0,
         "scrapped": sum(row.scrap for row in rows),
     }
+
+
+def rejection_of(order: WorkOrder, events: list[Told]) -> WorkEvent | None:
+    """The event that says why the order is rejected, where it is."""
+    rejections = (told.event for told in events if told.event.verb == "reject")
+    return next(rejections, None) if order.status == OrderStatus.REJECTED else None
 
 
 def task_overview(task: Task, user: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError
 
 from apps.core.context import signed
 from apps.ops.backups.errors import BackupError
@@ -28,6 +27,4 @@ class Command(BaseCommand):
                 row = verify_backup(newest() if archive == "latest" else Path(archive))
         except BackupError as error:
             raise CommandError(str(error)) from error
-        except OperationalError as error:
-            raise CommandError(f"The database does not open ({error}). Look at DATABASE_URL. Run: python manage.py migrate") from error
         self.stdout.write(f"{row.name}: {row.rows} rows, {row.events} events. {self.style.SUCCESS('Proved.')}")
