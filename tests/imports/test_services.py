@@ -46,7 +46,7 @@ def test_the_october_file_makes_60_orders_with_76_lines(catalogue, supervisor):
     assert WorkOrder.objects.filter(import_run=run).count() == 60
     assert [entry["name"] for entry in run.plan] == list(WorkOrder.objects.order_by("pk").values_list("number", flat=True))
     notice = Notice.objects.filter(user=supervisor, kind="import_applied").first()
-    assert str(notice) == f"Import {run.pk} is applied: 76 rows."
+    assert str(notice) == f"Import {run.pk} is applied. Rows imported: 76."
 
 
 def test_every_change_is_signed_with_the_import_and_its_row(catalogue, supervisor):
