@@ -539,3 +539,8 @@ def test_who_leads_nobody_has_no_loads(shop, operator):
     assert "loads/" not in client.get(TASKS).content.decode()
     assert client.get(f"{TASKS}loads/").status_code == 403
     assert client_of(shop.people["supervisor"]).post(f"{TASKS}loads/").status_code == 405
+
+
+def test_a_page_that_deletes_brings_the_texts_that_its_scripts_ask_for(maker, draft_order):
+    head = client_of(maker).get(page(draft_order, "delete/")).content.decode().partition("</head>")[0]
+    assert 0 < head.find(f'<script src="{reverse("admin:jsi18n")}"></script>') < head.find("admin/js/cancel")
