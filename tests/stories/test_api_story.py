@@ -83,7 +83,8 @@ def imported(client: Any, name: str, resource: str, **options: Any) -> tuple[Imp
     client.post(reverse("admin:imports_apply", args=[run.pk]), follow=True)
     run = ended(run)
     assert (run.state, run.rows_done) == (ImportState.APPLIED, run.rows_planned)
-    assert str(run.owner.notices.filter(kind="import_applied").latest("pk")) == f"Import {run.pk} is applied. Rows imported: {run.rows_done}."
+    notice = run.owner.notices.filter(kind="import_applied").latest("pk")
+    assert str(notice) == f"Import {run.pk} is applied. Rows imported: {run.rows_done}."
     return run, page.content.decode()
 
 
