@@ -246,6 +246,12 @@ def faulty(shop: Shop) -> tuple[ImportRun, dict]:
     return run, {run.rows.bad().get().pk: {"name": "Dogwood"}}
 
 
+def with_one_left_out(shop: Shop) -> ImportRun:
+    run, corrections = faulty(shop)
+    blank = {pk: dict.fromkeys(KINDS["customers"].resources[0].columns(), "") for pk in corrections}
+    return imports.correct_rows(run, blank, by=again(shop.people["planner"]))
+
+
 def matches(shop: Shop) -> list:
     return propose(KINDS["customers"], read_sheets(file(shop, "Alder").read(), None))
 
@@ -378,6 +384,7 @@ CASES = [
     Case(imports.match_columns, "planner", unmatched, {"save_as": lambda shop: f"Sender {ImportRun.objects.count()}"}, finish=go_on),
     Case(imports.save_profile, "planner", lambda shop: (KINDS["customers"], "Other sender", matches(shop))),
     Case(imports.correct_rows, "planner", faulty, finish=go_on),
+    Case(imports.take_in_left_out, "planner", with_one_left_out, finish=go_on),
     Case(imports.plan_again, "planner", lambda shop: planned(shop, "Alder"), finish=go_on),
     Case(imports.apply_import, "planner", planned, finish=go_on),
     Case(imports.stop, "planner", interrupted),

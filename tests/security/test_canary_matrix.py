@@ -53,6 +53,7 @@ EXPECTED: list[tuple[str, set[int], set[int]]] = [
     (r"set_language", {302, 405}, {302}),
     (r"admin:index|admin:jsi18n", {200}, {200, 405}),
     (r"admin:imports_importrun_add", {302, 403}, {302, 403}),
+    (r"admin:imports_savedexport_add", {302, 403}, {200, 302, 403}),  # begun from a list, where what it saves is told
     (r"admin:imports_importrun_change", READ, {403, 405}),
     (r"root", {302}, {302}),
     (r"no_row|admin:view_on_site", {404}, {404}),
