@@ -70,7 +70,8 @@ def stack(server: str, tasks: int, *, keep: Path | None = None, handhelds: int =
         if keep is None:
             parts.callback(shutil.rmtree, folder, ignore_errors=True)
         address = parts.enter_context(database(server, folder.resolve(), keep=keep is not None))
-        environment = production(folder.resolve(), address)
+        # As deploy.md sets it up: SQLite writes one at a time anyway.
+        environment = production(folder.resolve(), address, **({"GUNICORN_WORKERS": str(2 * os.cpu_count() + 1)} if server else {}))
         seeded = folder / "seeded"
         if not seeded.exists():
             manage(environment, "prepare")
