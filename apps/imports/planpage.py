@@ -46,7 +46,7 @@ def actions(run: ImportRun) -> dict[str, Any]:
         "good": good, "bad": bad, "may_apply": bool(good and not bad and not is_over), "may_apply_good": bool(good and bad and not is_over),
         "may_correct": bool(bad and not is_over), "may_plan_again": not is_over and bool(bad or opened.filter(action="").exists()),
         "may_revert": bool(done and not run.is_working), "imported": done, "is_over": is_over or not opened.exists(),
-        "left_out": [] if run.is_working else run.rows.left_out()[:PAGE], "may_take_in": not is_over,
+        "left_out": run.rows.left_out()[:PAGE], "left_out_total": run.rows.left_out().count(), "may_take_in": not is_over,
     }  # fmt: skip
 
 

@@ -327,6 +327,16 @@ def test_a_row_is_left_out_on_the_page_and_taken_in_again(shop, supervisor):
     assert "Take them in again" not in page
 
 
+def test_more_rows_left_out_than_a_page_names_are_counted(shop, supervisor, monkeypatch):
+    monkeypatch.setattr(planpage, "PAGE", 1)
+    client = client_of(supervisor)
+    run = small(client, ("A", "LEAFLET", 10), ("B", "LEAFLETT", 5), ("C", "LEAFLETT", 5))
+    page = client.post(at("correct", run), {f"leave-{row.pk}": "1" for row in run.rows.bad()}, follow=True).content.decode()
+    panel = page.partition('id="left-out"')[2].partition("</section>")[0]
+    assert '<span class="docket-label">2</span>' in panel
+    assert "Row 3 …" in panel
+
+
 @pytest.mark.parametrize("name", ["leave-", "leave-0", "leave-x", "leave-99999999999999999999", "leave-1-product"])
 def test_a_forged_row_is_not_left_out(shop, supervisor, name):
     client = client_of(supervisor)
