@@ -19,11 +19,13 @@ from django.utils.translation import ngettext
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.decorators import display
 
 from apps.core.changes import difference, history_of, shown, told_fields
 from apps.core.context import acting
 from apps.core.errors import RuleError
 from apps.core.forms import DialogForm, GuardedForm, OptionalReasonForm, ReasonForm, SaneKeys, could_be_key
+from apps.core.lists import check_box
 from apps.core.models import Versioned
 from apps.core.querysets import ScopedQuerySet
 from apps.core.verbs import AlreadyDone, BulkVerb, Secret, Verb, VerbsMixin, spend
@@ -185,6 +187,10 @@ class ScopedAdmin(ScopedChoices, VerbsMixin, SimpleHistoryAdmin, ModelAdmin):
         raise Http404
 
     # -- lists
+
+    @display(description=ModelAdmin.action_checkbox.short_description)
+    def action_checkbox(self, obj: Any) -> str:
+        return check_box(obj.pk)
 
     def get_search_results(self, request: HttpRequest, queryset: models.QuerySet, search_term: str) -> tuple[models.QuerySet, bool]:
         """No row has a NUL in it, and no database likes to be asked."""
@@ -348,12 +354,10 @@ class ScopedAdmin(ScopedChoices, VerbsMixin, SimpleHistoryAdmin, ModelAdmin):
         except (ProtectedError, RestrictedError) as error:
             rows = getattr(error, "protected_objects", None) or getattr(error, "restricted_objects", ())
             protected = [ngettext("%(count)s row uses it.", "%(count)s rows use it.", len(rows)) % {"count": len(rows)}]
-        for model, rows in collector.data.items():
-            counts[model._meta.verbose_name_plural] = len(rows)
-        for rows in collector.fast_deletes:
-            name = rows.model._meta.verbose_name_plural
-            if number := rows.count():
-                counts[name] = counts.get(name, 0) + number
+        found = [(model, len(rows)) for model, rows in collector.data.items()]
+        for model, number in found + [(rows.model, rows.count()) for rows in collector.fast_deletes]:
+            if number and not model._meta.auto_created:  # the links of many to many are no rows to anybody
+                counts[model._meta.verbose_name_plural] = counts.get(model._meta.verbose_name_plural, 0) + number
         return [str(obj) for obj in objs], counts, set(), protected
 
     # -- history

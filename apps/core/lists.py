@@ -1,10 +1,15 @@
-"""Long lists of the admin: counted up to a limit, sorted by keys alone, and only a page of rows is ever loaded."""
+"""Lists of the admin: long ones are counted up to a limit, and sorted by keys alone; what is the same in each row is made once."""
 
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.paginator import Paginator
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.translation import get_language
+from unfold.admin import checkbox
+from unfold.templatetags import unfold_list
 from unfold.views import ChangeList
 
 COUNTED = 10_000  # as far as the API's pages reach
@@ -43,3 +48,26 @@ class LongList:
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysFirst
+
+
+def headers_once() -> None:
+    """Have Unfold make the headers of a list once: it makes them anew for each row, which takes a sixth of the page's time."""
+    made = unfold_list.result_headers
+
+    def headers(cl: ChangeList) -> list[dict[str, Any]]:
+        if "docket_headers" not in vars(cl):
+            cl.docket_headers = list(made(cl))
+        return cl.docket_headers
+
+    unfold_list.result_headers = headers
+
+
+@cache
+def _check_box(language: str) -> str:
+    """Unfold's check box of a row in this language, {} where its key stands."""
+    return checkbox.render(ACTION_CHECKBOX_NAME, "{}")
+
+
+def check_box(key: Any) -> str:
+    """What chooses a row for an action: rendered once, and not for each row."""
+    return format_html(_check_box(get_language() or ""), key)

@@ -68,8 +68,7 @@ def orders_to_decide(user: Any) -> QuerySet[WorkOrder]:
     """Submitted orders that `user` may approve, the most urgent first. With their lines: one more query."""
     lines = Prefetch("lines", OrderLine.objects.select_related("product"))
     return (
-        WorkOrder.objects.visible_to(user)
-        .waiting_for(user)
+        WorkOrder.objects.waiting_for(user)
         .select_related("customer", "maker")
         .prefetch_related(lines)
         .order_by(F("due_date").asc(nulls_last=True), "pk")

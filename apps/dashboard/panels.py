@@ -95,7 +95,7 @@ def home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def content(request: HttpRequest) -> dict[str, Any]:
-    """What the panels' template needs. At most eighteen queries, the same for few and many rows; one more while late scans wait."""
+    """What the panels' template needs. At most nineteen queries, the same for few and many rows; one more while late scans wait."""
     user = request.user
     # The stamp is taken first: what happens while the panels are read shows up with the next look.
     stamp, counts = figures.cards(user)

@@ -1,11 +1,13 @@
 """How much open work lies where."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Value
+from django.db.models.functions import Coalesce, NullIf
 
-from apps.accounts.models import Department
+from apps.accounts.models import Department, User
 from apps.workorders.models import Task
 
 
@@ -21,31 +23,35 @@ class Load:
 
 
 def loads(user: Any) -> tuple[list[Load], list[Load]]:
-    """Open work that is in sight, by department and by person, the largest first. One query."""
-    rows = (
+    """Open work that is in sight, by department and by person, the largest first.
+
+    Three queries: the sums by keys alone, then the names. With the names in it, the first one would take three times as long.
+    """
+    rows = list(
         Task.objects.visible_to(user)
         .open()
         .order_by()
-        .values("department", "department__name", "department__name_zh", "operator", "operator__name", "operator__username")
+        .values("department", "operator")
         .annotate(minutes=Task.objects.open_minutes(), n=Count("pk"))
-    )
-    departments: dict[int | None, list] = {}
-    people: dict[int, list] = {}
+    )  # fmt: skip
+    departments, people = _sums(rows, "department"), _sums(rows, "operator")
+    people.pop(None, None)
+    places = {one.pk: one.label for one in Department.objects.filter(pk__in=departments.keys() - {None}).order_by()}
+    names = dict(User.objects.filter(pk__in=people).order_by().values_list("pk", Coalesce(NullIf("name", Value("")), "username")))
+    return _ranked(departments, places), _ranked(people, names)
+
+
+def _sums(rows: list[dict], key: str) -> dict[int | None, list]:
+    """Minutes and tasks of each department or person."""
+    sums: dict[int | None, list] = defaultdict(lambda: [0, 0])
     for row in rows:
-        place = Department(name=row["department__name"] or "", name_zh=row["department__name_zh"] or "")
-        _add(departments, row["department"], place.label, row)
-        if row["operator"]:
-            _add(people, row["operator"], row["operator__name"] or row["operator__username"], row)
-    return _ranked(departments), _ranked(people)
+        total = sums[row[key]]
+        total[0] += row["minutes"] or 0
+        total[1] += row["n"]
+    return sums
 
 
-def _add(sums: dict, key: Any, label: str, row: dict) -> None:
-    total = sums.setdefault(key, [label, 0, 0])
-    total[1] += row["minutes"] or 0
-    total[2] += row["n"]
-
-
-def _ranked(sums: dict) -> list[Load]:
-    largest = max((minutes for _label, minutes, _n in sums.values()), default=0) or 1
-    ranked = sorted(sums.items(), key=lambda item: (-item[1][1], item[1][0]))
-    return [Load(label, pk, round(minutes), n, round(100 * minutes / largest)) for pk, (label, minutes, n) in ranked]
+def _ranked(sums: dict[int | None, list], labels: dict[int, str]) -> list[Load]:
+    largest = max((minutes for minutes, _n in sums.values()), default=0) or 1
+    ranked = sorted(sums.items(), key=lambda item: (-item[1][0], labels.get(item[0], "")))
+    return [Load(labels.get(pk, ""), pk, round(minutes), n, round(100 * minutes / largest)) for pk, (minutes, n) in ranked]

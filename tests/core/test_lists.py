@@ -1,4 +1,8 @@
-"""Long lists of the admin: counted to a limit, which is told."""
+"""Long lists of the admin: counted to a limit, which is told; what is the same in each row is made once."""
+
+import re
+
+from unfold.widgets import UnfoldBooleanWidget
 
 from apps.core import lists
 from apps.workorders.models import WorkOrder
@@ -32,3 +36,19 @@ def test_what_a_row_shows_is_asked_for_the_pages_rows_only(shop, planner):
     wide = [sql for sql in statements if "tasks_total" in sql]
     assert len(wide) == 1
     assert 'WHERE "workorders_workorder"."id" IN (' in wide[0]
+
+
+def test_headers_and_check_boxes_are_made_once_for_a_list_in_the_readers_language(shop, planner, monkeypatch):
+    client, made = client_of(planner), []
+    rendered = UnfoldBooleanWidget.render
+    monkeypatch.setattr(UnfoldBooleanWidget, "render", lambda *given, **named: made.append(1) or rendered(*given, **named))
+    orders = [shop.draft() for _order in range(4)]
+    client.get(ORDERS)
+    made.clear()
+    page = client.get(ORDERS).content.decode()
+    assert len(made) == 1  # the box above the list
+    boxes = re.findall(r'<input[^>]* name="_selected_action"[^>]*>', page)
+    assert [re.search(r'value="(\d+)"', box)[1] for box in boxes] == [str(order.pk) for order in reversed(orders)]
+    assert {re.search(r'aria-label="([^"]*)"', box)[1] for box in boxes} == {"Select record"}
+    chinese = client.get(ORDERS, headers={"accept-language": "zh-hans"}).content.decode()
+    assert chinese.count('aria-label="选择此条"') == 4

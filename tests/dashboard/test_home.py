@@ -40,7 +40,7 @@ PANELS_OF = {
 }
 # Queries of the whole page, session and sidebar included.
 COST = {
-    "maker": 14, "salesperson": 16, "supervisor": 17, "operator": 14, "planner": 14, "auditor": 12, "administrator": 10, "superuser": 18,
+    "maker": 14, "salesperson": 16, "supervisor": 18, "operator": 14, "planner": 15, "auditor": 13, "administrator": 10, "superuser": 18,
     "nobody": 6,
 }  # fmt: skip
 
