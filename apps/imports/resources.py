@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from apps.accounts.models import Department, User
 from apps.accounts.people import may_change, remove_person, save_person
 from apps.accounts.roles import Role
+from apps.core.errors import RuleError
 from apps.core.reading import is_blank, label_words, plain, read_choice, read_text, unknown
 from apps.imports.base import Column
 from apps.imports.keyed import KeyedResource, values_of
@@ -50,7 +51,7 @@ def _departments(resource: "PeopleResource", value: Any) -> list[str]:
 
 
 class PeopleResource(KeyedResource):
-    """Accounts, by their sign-in name. No password is ever read; who is a superuser, or the system's own account, is out of reach."""
+    """Accounts, by their sign-in name. No password is ever read; who is a superuser, or the system's own account, stays as it is."""
 
     permission = "accounts.import_user"
     sheet_names = ("人员", "用户", "员工", "people", "users")
@@ -79,8 +80,7 @@ class PeopleResource(KeyedResource):
         return "" if is_blank(row.get("username")) else _username(self, row["username"])
 
     def load(self, keys: set[str]) -> tuple[dict[str, User], set[str]]:
-        people = list(User.objects.visible_to(self.by).filter(username__in=keys).locked())
-        known = {person.username: person for person in people if may_change(self.by, person)}
+        known = {person.username: person for person in User.objects.visible_to(self.by).filter(username__in=keys).locked()}
         return known, set(User.objects.filter(username__in=keys).values_list("username", flat=True)) - known.keys()
 
     def taken(self) -> str:
@@ -121,6 +121,8 @@ class PeopleResource(KeyedResource):
         before = None if is_new else self._told(User.objects.get(pk=instance.pk), held, places)
         after = self._told(instance, held if roles is None else roles, places if wanted is None else wanted)
         if before is None or values_of(after) != values_of(before):
+            if not (is_new or may_change(self.by, instance)):
+                raise RuleError(self.taken(), code="foreign_account", field="username")
             save_person(instance, by=self.by, roles=roles, places=wanted)
         self.planned(instance, before)
 

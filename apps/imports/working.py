@@ -366,11 +366,13 @@ def _write_conflict(unit: Unit, outcome: Outcome, refusal: Exception | None = No
 
 
 def _end_apply(run: ImportRun) -> None:
-    if run.rows.filter(state=RowState.DONE).exists():  # all of it may be conflicts
-        run.applied_at = timezone.now()
+    before = run.rows_done
     settle(run)
+    if run.rows_done and (run.rows_done > before or run.applied_at is None):  # all of it may be conflicts
+        run.applied_at = timezone.now()
+        run.save(update_fields=["applied_at"])
     left = run.rows.open().count()
-    kind = "import_partly" if left else "import_applied"
+    kind = ("import_partly" if run.rows_done else "import_nothing") if left else "import_applied"
     notify([run.owner], kind, url=page_of(run), run=run.pk, rows=run.rows_done, left=left)
     log.info("import %s applied: %s rows, %s left", run.pk, run.rows_done, left)
 

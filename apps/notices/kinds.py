@@ -24,6 +24,7 @@ KINDS = {
     "export_failed": _("Export %(run)s was not made: %(reason)s"),
     "import_applied": _("Import %(run)s is applied. Rows imported: %(rows)s."),
     "import_partly": _("Import %(run)s is applied in part. Rows imported: %(rows)s, left: %(left)s."),
+    "import_nothing": _("Nothing of import %(run)s was imported. Rows left: %(left)s; its page says why."),
     "import_reverted": _("Import %(run)s is taken back."),
     "import_kept": _("Import %(run)s is taken back as far as it can be: %(kept)s stay, and its page says why."),
 }

@@ -123,7 +123,7 @@ class JobRunAdmin(RecordAdmin):
     list_display = ("title", "state_label", "attempts", "started_at", "milliseconds", "problem")
     list_display_links = ("title",)
     list_filter = (("state", ChoicesDropdownFilter),)
-    search_fields = ("name", "request_id")
+    search_fields = ("name", "arguments", "request_id")
     ordering = ("-started_at", "-pk")
     readonly_fields = ("state_now",)
     fields = ("name", "arguments", "state_now", "problem", "attempts", "started_at", "finished_at", "milliseconds", "request_id", "host")

@@ -174,21 +174,24 @@ def _scheduled(one: Periodic, row: Schedule | None, last: dict[str, JobRun]) -> 
         often = _("cron %(line)s") % {"line": one.cron}
     else:
         often = ngettext("every %(count)s minute", "every %(count)s minutes", one.minutes) % {"count": one.minutes}
+    title = str(one.purpose)
     if row is None or row.next_run is None:
-        return Row(one.job, detail=f"{often} · {_('The worker writes it when it starts.')}", labels=_bad(pgettext("schedule", "missing")))
-    said, labels = [often, _("next %(time)s") % {"time": when(row.next_run)}], ()
+        return Row(
+            title, detail=f"{one.job} · {often} · {_('The worker writes it when it starts.')}", labels=_bad(pgettext("schedule", "missing"))
+        )
+    said, labels = [one.job, often, _("next %(time)s") % {"time": when(row.next_run)}], ()
     if timezone.now() - row.next_run > QUEUE_LIMIT:
         labels = _bad(pgettext("schedule", "overdue"))
     run = last.get(row.task or "")
     if run is None:
         said.append(_("no result yet"))
-        return Row(one.job, detail=" · ".join(said), labels=labels)
+        return Row(title, detail=" · ".join(said), labels=labels)
     said.append(_("last %(time)s") % {"time": when(run.started_at)})
     if run.problem:
         said.append(_short(run.problem))
     labels = (*labels, (run.get_state_display(), JOBS[run.state]))
     figure = "" if run.milliseconds is None else _("%(count)s ms") % {"count": number_format(run.milliseconds, force_grouping=True)}
-    return Row(one.job, page_of(JobRun, run.pk), " · ".join(said), labels, figure=figure)
+    return Row(title, page_of(JobRun, run.pk), " · ".join(said), labels, figure=figure)
 
 
 def _short(text: str) -> str:

@@ -1,8 +1,10 @@
 """The only list of periodic jobs. `sync` makes the queue's table agree with it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django_q.models import Schedule
 
 from apps.core.jobs import RUN
@@ -10,9 +12,10 @@ from apps.core.jobs import RUN
 
 @dataclass(frozen=True)
 class Periodic:
-    """A job that runs every `minutes`, or at the times of a `cron` line (in the site's time zone)."""
+    """A job that runs every `minutes`, or at the times of a `cron` line (in the site's time zone). `purpose` says what it is for."""
 
     job: str
+    purpose: Any
     minutes: int | None = None
     cron: str | None = None
 
@@ -25,16 +28,16 @@ class Periodic:
 
 
 PERIODIC = (
-    Periodic("workorders.sweep", minutes=1),
-    Periodic("workorders.expire_shares", minutes=10),
-    Periodic("scanning.sweep", minutes=2),
-    Periodic("ops.give_up", minutes=10),
-    Periodic("core.purge", cron="20 3 * * *"),
-    Periodic("imports.sweep", minutes=1),
-    Periodic("imports.purge", minutes=60),
-    Periodic("imports.exports_due", minutes=5),
-    Periodic("ops.backup", cron="0 2 * * *"),
-    Periodic("ops.watch_backups", minutes=30),
+    Periodic("workorders.sweep", _("Dispatch tasks whose dispatch was lost"), minutes=1),
+    Periodic("workorders.expire_shares", _("End the shares that ran out"), minutes=10),
+    Periodic("scanning.sweep", _("Apply scans that were left waiting"), minutes=2),
+    Periodic("ops.give_up", _("Give up the jobs that nobody works on"), minutes=10),
+    Periodic("core.purge", _("Throw away records that were kept long enough"), cron="20 3 * * *"),
+    Periodic("imports.sweep", _("Go on with imports that were interrupted"), minutes=1),
+    Periodic("imports.purge", _("Throw away old plans and files of imports and exports"), minutes=60),
+    Periodic("imports.exports_due", _("Start the saved exports whose hour has come"), minutes=5),
+    Periodic("ops.backup", _("Make a backup and prove it"), cron="0 2 * * *"),
+    Periodic("ops.watch_backups", _("Warn where no backup was proved"), minutes=30),
 )
 
 

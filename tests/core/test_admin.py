@@ -239,6 +239,13 @@ def test_a_delete_page_counts_what_hangs_on_a_row_and_names_nothing(shop, planne
     assert "route steps" in text.lower()
 
 
+def test_a_delete_page_does_not_speak_of_links_that_nobody_knows(shop, planner, superuser):
+    order = shop.draft()  # its steps follow one another
+    text = client_of(superuser).get(f"/admin/workorders/workorder/{order.pk}/delete/").content.decode().lower()
+    assert "steps: 4" in " ".join(text.split())
+    assert "relationship" not in text
+
+
 def test_a_row_in_use_is_kept_with_a_sentence(shop, planner):
     order = shop.draft()
     client, url = client_of(planner), f"{CUSTOMERS}{shop.customer.pk}/delete/"

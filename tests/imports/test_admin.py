@@ -13,6 +13,7 @@ from apps.imports import planpage, services, working
 from apps.imports.models import ImportRun, ImportState
 from apps.imports.preflight import MOST_BYTES, check_size
 from apps.imports.uploads import KEPT, CappedUpload
+from apps.notices.models import Notice
 from apps.workorders import services as do
 from apps.workorders.models import OrderLine, WorkOrder
 from tests.imports.samples import every_table, options, sample
@@ -119,6 +120,8 @@ def test_an_import_whose_rows_all_changed_meanwhile_says_that_nothing_was_import
     assert "Nothing was imported: what the rows would change has changed meanwhile." in page
     assert "applied at" not in page
     assert ImportRun.objects.get().applied_at is None
+    told = Notice.objects.filter(user=supervisor).latest("pk")
+    assert str(told) == f"Nothing of import {run.pk} was imported. Rows left: 1; its page says why."
     page = client.post(at("again", run), follow=True).content.decode()
     assert "The rows are planned again." in page
     assert f"Import {run.pk} is applied: 1 row." in client.post(at("apply", run), follow=True).content.decode()

@@ -2,6 +2,8 @@
 
 import pytest
 from django.contrib.auth import authenticate
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
 
 from apps.accounts.models import Membership, User
 from apps.accounts.services import system_user
@@ -107,6 +109,18 @@ def test_a_wrong_row_says_what_it_got_and_what_is_expected(everybody, kind, row,
     before = domain()
     run = plan_import(kind, workbook(english[0], row), by=everybody[who])
     assert told in " ".join(message for _row, _column, message in errors(run))
+    assert domain() == before
+
+
+def test_exported_people_come_in_again_as_all_the_same_even_those_out_of_reach(everybody, client, shop):
+    system_user()
+    client.force_login(everybody["administrator"])
+    content = b"".join(client.get(reverse("admin:accounts_user_export") + "?format=xlsx").streaming_content)
+    run = plan_import("people", SimpleUploadedFile("people.xlsx", content), by=everybody["administrator"])
+    assert errors(run) == []
+    assert totals(run) == {"same": User.objects.count()}
+    before = domain()
+    assert apply_import(run, by=everybody["administrator"]).state == ImportState.APPLIED
     assert domain() == before
 
 

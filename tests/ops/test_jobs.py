@@ -99,6 +99,12 @@ def test_administrators_try_a_dead_job_again_on_its_page(administrator):
     assert client.get(button).status_code == 403
 
 
+def test_a_job_is_found_by_what_it_was_about(administrator):
+    wanted, _other = JobRunFactory(name="imports.work", arguments=[4711]), JobRunFactory(name="imports.work", arguments=[12])
+    page = client_of(administrator).get(reverse("admin:core_jobrun_changelist") + "?q=4711")
+    assert list(page.context["cl"].result_list) == [wanted]
+
+
 @pytest.mark.parametrize("name", ["maker", "supervisor", "planner", "auditor"])
 def test_jobs_are_for_administrators(everybody, name):
     client = client_of(everybody[name])

@@ -130,16 +130,16 @@ def test_schedules_say_when_they_run_and_how_it_went(administrator):
     assert {tuple(labels(one)) for one in panel(administrator, "schedules").rows} == {("missing",)}
     schedules.sync()
     rows = panel(administrator, "schedules").rows
-    assert [one.title for one in rows] == [periodic.job for periodic in PERIODIC]
+    assert [(one.title, one.detail.partition(" · ")[0]) for one in rows] == [(str(one.purpose), one.job) for one in PERIODIC]
     assert all("no result yet" in one.detail for one in rows)
     failed = JobRunFactory(name="core.purge", state="failed", problem="ValueError: no\nmore", milliseconds=1200)
     Schedule.objects.filter(name="core.purge").update(task=failed.key, next_run=timezone.now() - timedelta(hours=1))
-    purge = row(administrator, "schedules", "core.purge")
+    purge = row(administrator, "schedules", "Throw away records that were kept long enough")
     assert labels(purge) == ["overdue", "failed, tried again"]
     assert "cron 20 3 * * *" in purge.detail
     assert purge.detail.endswith("ValueError: no")
     assert (purge.figure, purge.url) == ("1,200 ms", reverse("admin:core_jobrun_change", args=[failed.pk]))
-    assert "every 1 minute ·" in row(administrator, "schedules", "workorders.sweep").detail
+    assert "every 1 minute ·" in row(administrator, "schedules", "Dispatch tasks whose dispatch was lost").detail
 
 
 def test_a_long_problem_ends_with_a_sign_where_it_was_cut(administrator):

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -10,7 +11,7 @@ from django.db.models import Model
 
 from apps.core.errors import RuleError
 from apps.core.export import FORMATS, as_file
-from apps.imports.exportable import Exportable, lists, rows_for
+from apps.imports.exportable import Exportable, lists, request_of, rows_for
 
 CHUNK = 1024 * 1024
 NO_SUCH_VALUE = 2  # the exit code where a filter asks for a value that its column never has
@@ -48,9 +49,14 @@ class Command(BaseCommand):
         try:
             _count, rows = rows_for(named[resource].opts.label_lower, urlencode(asked), by=by)
         except RuleError as refusal:
-            raise CommandError(f"{user} gets no {resource}: {refusal}") from refusal
+            if refusal.code != "filter":
+                raise CommandError(f"{user} gets no {resource}: {refusal}") from refusal
+            known = ", ".join(["q", "o", *_filters_of(named[resource], by)])
+            told = f"--filter {' --filter '.join(filters)}: the list has no such filter, or it cannot be read. Known: {known}."
+            raise CommandError(told, returncode=NO_SUCH_VALUE) from refusal
+        own = _filters_of(named[resource], by)
         for name, value in asked:
-            _refuse_impossible(named[resource].model, name, value)
+            _refuse_impossible(named[resource].model, own.get(name, []), name, value)
         try:
             with as_file(rows, kind) as content, out.open("wb") as file:
                 while chunk := content.read(CHUNK):
@@ -61,12 +67,20 @@ class Command(BaseCommand):
             self.stdout.write(f"{out}: {out.stat().st_size:,} bytes.")
 
 
-def _refuse_impossible(model: type[Model], name: str, value: str) -> None:
-    """Refuse a value that is none of the column's choices; `name` was accepted by the list's filters."""
+def _filters_of(listed: Exportable, by: Any) -> dict[str, list[str]]:
+    """The names of the list's filters, as its address has them, with the values of those that are not of a column."""
+    found: dict[str, list[str]] = {}
+    for one in listed.get_changelist_instance(request_of(by)).filter_specs:
+        values = [str(value) for value, _label in getattr(one, "lookup_choices", ())] if isinstance(one, SimpleListFilter) else []
+        found |= dict.fromkeys(one.expected_parameters(), values)
+    return found
+
+
+def _refuse_impossible(model: type[Model], values: list[str], name: str, value: str) -> None:
+    """Refuse a value that is none of the filter's `values`, or of its column's choices; `name` was accepted by the list."""
     path, _dashes, lookup = name.rpartition("__")
-    if lookup not in ("exact", "in"):
-        return
-    known = [str(choice) for choice, _label in get_fields_from_path(model, path)[-1].flatchoices]
-    wrong = [one for one in (value.split(",") if lookup == "in" else [value]) if known and one not in known]
+    if lookup in ("exact", "in"):
+        values = [str(choice) for choice, _label in get_fields_from_path(model, path)[-1].flatchoices]
+    wrong = [one for one in (value.split(",") if lookup == "in" else [value]) if values and one not in values]
     if wrong:
-        raise CommandError(f"--filter {name}: there is no {wrong[0]!r}. Use one of: {', '.join(known)}.", returncode=NO_SUCH_VALUE)
+        raise CommandError(f"--filter {name}: there is no {wrong[0]!r}. Use one of: {', '.join(values)}.", returncode=NO_SUCH_VALUE)
