@@ -25,7 +25,7 @@ from apps.core.changes import difference, history_of, shown, told_fields
 from apps.core.context import acting
 from apps.core.errors import RuleError
 from apps.core.forms import DialogForm, GuardedForm, OptionalReasonForm, ReasonForm, SaneKeys, could_be_key
-from apps.core.lists import check_box
+from apps.core.lists import ScopedList, check_box
 from apps.core.models import Versioned
 from apps.core.querysets import ScopedQuerySet
 from apps.core.verbs import AlreadyDone, BulkVerb, Secret, Verb, VerbsMixin, spend
@@ -187,6 +187,9 @@ class ScopedAdmin(ScopedChoices, VerbsMixin, SimpleHistoryAdmin, ModelAdmin):
         raise Http404
 
     # -- lists
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ScopedList]:
+        return ScopedList
 
     @display(description=ModelAdmin.action_checkbox.short_description)
     def action_checkbox(self, obj: Any) -> str:

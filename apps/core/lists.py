@@ -31,7 +31,19 @@ class CappedPaginator(Paginator):
         return AtLeast(COUNTED) if counted > COUNTED else counted
 
 
-class KeysFirst(ChangeList):
+class ScopedList(ChangeList):
+    """Every list. Where a row's page leads back to is added once: asked for each row, the admin looks the address up each time."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.way_back, self.preserved_filters = self.preserved_filters, ""
+
+    def url_for_result(self, result: Any) -> str:
+        url = super().url_for_result(result)
+        return f"{url}?{self.way_back}" if self.way_back else url
+
+
+class KeysFirst(ScopedList):
     """Two queries for a page: its keys, then their rows with all that a row shows. In one, a database joins the whole table for them."""
 
     def get_results(self, request: HttpRequest) -> None:

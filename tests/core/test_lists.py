@@ -1,6 +1,8 @@
 """Long lists of the admin: counted to a limit, which is told; what is the same in each row is made once."""
 
 import re
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
 
 from unfold.widgets import UnfoldBooleanWidget
 
@@ -52,3 +54,14 @@ def test_headers_and_check_boxes_are_made_once_for_a_list_in_the_readers_languag
     assert {re.search(r'aria-label="([^"]*)"', box)[1] for box in boxes} == {"Select record"}
     chinese = client.get(ORDERS, headers={"accept-language": "zh-hans"}).content.decode()
     assert chinese.count('aria-label="选择此条"') == 4
+
+
+def test_the_page_of_a_row_leads_back_to_the_list_as_it_was(shop, planner):
+    order, client = shop.draft(), client_of(planner)
+    query = "q=%C3%9F%26&status__exact=draft"
+    WorkOrder.objects.update(external_number="ß&")
+    page = client.get(f"{ORDERS}?{query}").content.decode()
+    address = unescape(re.search(rf'href="({ORDERS}{order.pk}/change/[^"]*)"', page)[1])
+    assert parse_qs(urlsplit(address).query) == {"_changelist_filters": [query]}
+    assert f'href="{ORDERS}{order.pk}/change/"' in client.get(ORDERS).content.decode()
+    assert query in unescape(client.get(address).content.decode())
