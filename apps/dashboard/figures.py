@@ -284,12 +284,13 @@ def cards(user: Any) -> tuple[str, dict[str, int]]:
     return _stamp(counts), counts
 
 
-def shortest(rows: Iterable, most: int) -> tuple[list, bool]:
+def shortest(rows: Iterable, most: int, *, keys_first: bool = True) -> tuple[list, bool]:
     """The first `most` of `rows`, and whether there are more. Asks the database for one row too many.
 
     Of tasks the keys come first: a query more, and all that a row shows is joined for a handful of rows and not for the table.
+    `keys_first` is False where there are only a handful of rows to choose from.
     """
-    if isinstance(rows, QuerySet) and rows.model is Task:
+    if keys_first and isinstance(rows, QuerySet) and rows.model is Task:
         keys = list(rows.values_list("pk", flat=True)[: most + 1])
         return list(rows.filter(pk__in=keys[:most])) if keys else [], len(keys) > most
     found = list(rows[: most + 1])

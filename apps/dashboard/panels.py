@@ -306,7 +306,7 @@ def blocked(user: Any, access: Access) -> Panel | None:
     """What cannot go on, each with its reason by name."""
     if not access.has("workorders.view_task") or not may_open(user, Task):
         return None
-    tasks, has_more = figures.shortest(figures.blocked_tasks(user).for_list(), MOST)
+    tasks, has_more = figures.shortest(figures.blocked_tasks(user).for_list(), MOST, keys_first=False)
     words = {TaskStatus.PAUSED: _("paused")}
     rows = [_task(task, _stopped_by(task), ((words.get(TaskStatus(task.status), _("blocked")), "danger"),)) for task in tasks]
     if access.has("workorders.view_workorder") and may_open(user, WorkOrder):
