@@ -11,12 +11,14 @@ from apps.catalog.models import Customer, Process, Product, Route, Tool, ToolKin
 from apps.catalog.services import remove, save_customer, save_product, save_tool
 from apps.core.context import signature
 from apps.core.reading import (
+    by_names,
     is_blank,
     label_words,
     plain,
     read_choice,
     read_codes,
     read_known,
+    read_person,
     read_quantity,
     read_text,
     read_unit,
@@ -62,10 +64,7 @@ class CatalogResource(KeyedResource):
 
 
 def _salesperson(resource: "CustomerResource", value: Any) -> User:
-    name = plain(value)
-    if name.casefold() not in resource.people:
-        raise unknown(value, _("salesperson (write the user name)"), [user.username for user in resource.people.values()])
-    return resource.people[name.casefold()]
+    return read_person(value, resource.people, _("salesperson (write the user name)"))
 
 
 class CustomerResource(CatalogResource):
@@ -87,8 +86,7 @@ class CustomerResource(CatalogResource):
 
     def prepare(self, rows: list[dict[str, Any]]) -> None:
         super().prepare(rows)
-        people = User.objects.with_role(Role.SALESPERSON)
-        self.people = {user.username.casefold(): user for user in people}
+        self.people = by_names(User.objects.with_role(Role.SALESPERSON))
 
     def store(self, instance: Customer, *, is_new: bool) -> None:
         before = None if is_new else self.told(Customer.objects.select_related("salesperson").get(pk=instance.pk))

@@ -75,6 +75,26 @@ def read_known(value: Any, known: Mapping[str, Any], what: str, *, called: str =
     return found
 
 
+def by_names(people: Iterable[Any]) -> dict[str, list[Any]]:
+    """People by what they are called, without capitals: a user name means its owner, whoever else has it for a name."""
+    found: dict[str, list[Any]] = {}
+    for person in people:
+        found.setdefault(plain(person.name).casefold(), []).append(person)
+    return found | {plain(one.username).casefold(): [one] for several in found.values() for one in several}
+
+
+def read_person(value: Any, people: Mapping[str, list[Any]], what: str) -> Any:
+    """Whom a cell names, of `people` as `by_names` has them. Raises InvalidInput for nobody, with the nearest, and for several."""
+    found = people.get(plain(value).casefold(), [])
+    if len(found) > 1:
+        names = ", ".join(one.username for one in found)
+        message = _("Several people are called %(name)s. Write the user name instead: one of %(names)s.")
+        raise InvalidInput(message % {"name": shown(value), "names": names}, code="ambiguous")
+    if not found:
+        raise unknown(value, what, [one.username for several in people.values() for one in several])
+    return found[0]
+
+
 def read_text(value: Any, most: int | None = None) -> str:
     """Text as it is, stripped; a whole float without `.0`. The quote that an export put before a formula's sign is taken off."""
     if isinstance(value, dt.datetime | dt.date):

@@ -2,16 +2,18 @@
 
 import pytest
 from django.contrib.auth import authenticate
+from django.contrib.auth.models import Group
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from apps.accounts.models import Membership, User
 from apps.accounts.services import system_user
-from apps.catalog.models import Tool
+from apps.catalog.models import Customer, Tool
 from apps.dispatch.models import DispatchRule
 from apps.imports.models import ImportState
 from apps.imports.services import apply_import, plan_import, revert_import, totals
 from apps.workorders.models import WorkOrder
+from tests.factories import UserFactory
 from tests.imports.samples import errors, opendocument, workbook
 from tests.personas import PASSWORD, again
 
@@ -122,6 +124,20 @@ def test_exported_people_come_in_again_as_all_the_same_even_those_out_of_reach(e
     before = domain()
     assert apply_import(run, by=everybody["administrator"]).state == ImportState.APPLIED
     assert domain() == before
+
+
+def test_a_salesperson_is_known_by_the_name_too_unless_two_have_it(everybody, shop):
+    planner, header = everybody["planner"], ["Code", "Name", "Salesperson"]
+    User.objects.filter(username="salesperson").update(name="李 娜")
+    run = plan_import("customers", workbook(header, ["N1", "New", "李　娜"]), by=planner)
+    assert totals(run) == {"create": 1}
+    apply_import(run, by=planner)
+    assert Customer.objects.get(code="N1").salesperson == everybody["salesperson"]
+    namesake = UserFactory(username="lina", name="李 娜")
+    namesake.groups.add(Group.objects.get(name="salesperson"))
+    (error,) = errors(plan_import("customers", workbook(header, ["N2", "Newer", "李 娜"]), by=planner))
+    assert "Write the user name instead: one of " in error[2]
+    assert totals(plan_import("customers", workbook(header, ["N2", "Newer", "lina"]), by=planner)) == {"create": 1}
 
 
 def test_an_imported_account_waits_for_a_password_and_nobody_elses_is_touched(everybody):

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from apps.accounts.models import Department, User
 from apps.core.errors import InvalidInput, RuleError
-from apps.core.reading import is_blank, label_words, plain, read_known, read_quantity, read_text, shown, unknown
+from apps.core.reading import by_names, is_blank, label_words, plain, read_known, read_person, read_quantity, read_text, shown
 from apps.imports.base import Column
 from apps.imports.keyed import KeyedResource
 from apps.imports.models import ImportRow
@@ -30,14 +30,7 @@ def _number(_resource: Any, value: Any) -> str:
 
 
 def _person(resource: "TaskResource", value: Any) -> User:
-    found = resource.people.get(plain(value).casefold(), [])
-    if len(found) > 1:
-        names = ", ".join(one.username for one in found)
-        message = _("Several people are called %(name)s. Write the user name instead: one of %(names)s.")
-        raise InvalidInput(message % {"name": shown(value), "names": names}, code="ambiguous")
-    if not found:
-        raise unknown(value, _("person (write the user name)"), [one.username for people in resource.people.values() for one in people])
-    return found[0]
+    return read_person(value, resource.people, _("person (write the user name)"))
 
 
 def _department(resource: "TaskResource", value: Any) -> Department:
@@ -84,12 +77,7 @@ class TaskResource(KeyedResource):
     def prepare(self, rows: list[dict[str, Any]]) -> None:
         departments = Department.objects.visible_to(self.by).active()
         self.departments = {name: one for one in departments for name in _names(one)}
-        self.people: dict[str, list[User]] = {}
-        for person in User.objects.visible_to(self.by).filter(is_active=True):
-            for name in _names(person):
-                self.people.setdefault(name, []).append(person)
-        # A user name means its owner, whoever else is called so.
-        self.people |= {plain(one.username).casefold(): [one] for people in list(self.people.values()) for one in people}
+        self.people = by_names(User.objects.visible_to(self.by).filter(is_active=True))
         super().prepare(rows)
 
     def read_key(self, row: dict[str, Any]) -> str:
