@@ -267,7 +267,8 @@ def cards(user: Any) -> tuple[str, dict[str, int]]:
             wanted["waiting"] = orders_to_decide(user)
         if access.has("workorders.submit_workorder"):
             wanted["drafts"] = orders_to_complete(user)
-        wanted |= {"late": late_orders(user), "held": orders(user, OrderStatus.ON_HOLD), "running": orders(user, OrderStatus.IN_PROGRESS)}
+        wanted |= {"late": late_orders(user), "held": orders(user, OrderStatus.ON_HOLD)}
+        wanted |= {"approved": orders(user, OrderStatus.APPROVED), "running": orders(user, OrderStatus.IN_PROGRESS)}
     if access.has("workorders.assign_task") or access.sees_all:
         wanted |= {"tasks": open_tasks(user)}
     if access.has("workorders.view_task"):

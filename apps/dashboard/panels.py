@@ -121,6 +121,7 @@ def cards(user: Any, counts: dict[str, int]) -> list[Card]:
         "drafts": (WorkOrder, _("For you to complete"), {"to_complete": "yes"}, "edit_note", "info"),
         "late": (WorkOrder, _("Late orders"), LATE, "running_with_errors", "danger"),
         "held": (WorkOrder, _("On hold"), {"status__exact": OrderStatus.ON_HOLD}, "pause_circle", "warning"),
+        "approved": (WorkOrder, _("Approved, not begun"), {"status__exact": OrderStatus.APPROVED}, "order_approve", ""),
         "running": (WorkOrder, _("In production"), {"status__exact": OrderStatus.IN_PROGRESS}, "conveyor_belt", ""),
         "tasks": (Task, _("Open tasks"), {"open": "yes"}, "checklist", ""),
         "late_tasks": (Task, _("Late tasks"), LATE_TASKS, "alarm", "danger"),

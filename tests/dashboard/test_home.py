@@ -17,7 +17,7 @@ from apps.scanning.codes import Kind, encode
 from apps.scanning.services.scans import record_scan
 from apps.workorders.loads import loads
 from apps.workorders.models import Task, WorkOrder
-from apps.workorders.services import hold_order, pause_task, reject_order, revise_order
+from apps.workorders.services import claim_task, hold_order, pause_task, reject_order, revise_order, start_task
 from apps.workorders.states import OrderStatus
 from tests.factories import TaskFactory, WorkOrderFactory
 from tests.personas import PEOPLE, again, client_of
@@ -72,6 +72,19 @@ def test_a_salesperson_finds_what_waits_for_him_with_what_is_in_it(shop: Shop, s
     assert "by Maker" in row.detail
     assert page["cards"]["Waiting for your approval"].count == 1
     assert home(other_salesperson)["panels"]["waiting"].rows == []
+
+
+def test_an_approved_order_is_counted_until_its_first_task_is_begun(shop: Shop, salesperson: User, operator: User) -> None:
+    def counted() -> tuple[int, int]:
+        found = home(salesperson)["cards"]
+        return found["Approved, not begun"].count, found["In production"].count
+
+    order = shop.approved()
+    assert counted() == (1, 0)
+    task = shop.ready_to_print(order)
+    claim_task(task, by=operator)
+    start_task(task, by=operator)
+    assert counted() == (0, 1)
 
 
 def test_a_maker_finds_his_drafts_and_why_one_was_rejected(shop: Shop, maker: User, salesperson: User) -> None:
