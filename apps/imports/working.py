@@ -29,7 +29,7 @@ from apps.imports.base import Outcome, Planned, ServiceResource
 from apps.imports.files import tables_for
 from apps.imports.models import LEASE, WORKING, ImportRow, ImportRun, ImportState, RowAction, RowState
 from apps.imports.registry import KINDS, Kind
-from apps.imports.staging import cells_of, keep_rows, let_others_write, resource_for, stage, uncollected
+from apps.imports.staging import cells_of, keep_rows, let_others_write, resource_for, stage, uncollected, unmapped
 from apps.imports.tables import Remark
 from apps.notices.services import notify
 
@@ -69,6 +69,7 @@ class Pace:
         self.units = min(max(fitting, FIRST_UNITS), 2 * self.units, CHUNK_UNITS)
 
 
+@unmapped()
 def work(pk: int, *, seconds: float | None = None, told: Callable[[ImportRun], None] | None = None) -> None:
     """Go on with run `pk` until its work is done, or until `seconds` are up: the rest is then queued as a job. Does nothing where
     somebody else is at it. `told` hears of every step.

@@ -19,7 +19,7 @@ from apps.imports.models import ImportRun, ImportState
 from apps.imports.registry import KINDS
 from apps.workorders import services as do
 from apps.workorders.models import NumberSeries, OrderLine, Step, Task, WorkEvent, WorkOrder
-from tests.imports.samples import errors, options
+from tests.imports.samples import errors, options, workbook
 from tests.personas import client_of
 from tests.queries import count_queries
 
@@ -326,3 +326,17 @@ def test_garbage_is_looked_for_between_the_transactions_only(shop, supervisor):
     assert within == [False] * 3
     assert between == [True, True]
     assert gc.isenabled()
+
+
+@pytest.mark.once
+def test_a_job_does_not_hold_the_file_of_the_database_in_memory(shop, supervisor, monkeypatch):
+    def mapped() -> int:
+        with connection.cursor() as cursor:
+            return cursor.execute("PRAGMA mmap_size").fetchone()[0]
+
+    seen = []
+    usual, step = mapped(), working._step
+    monkeypatch.setattr(working, "_step", lambda *given: seen.append(mapped()) or step(*given))
+    run = services.plan_import("customers", workbook(["Code", "Name"], ["A", "B"]), by=supervisor)
+    assert (run.state, set(seen), mapped()) == (ImportState.PLANNED, {0}, usual)
+    assert usual > 0
